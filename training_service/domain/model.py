@@ -1,0 +1,88 @@
+"""Base models: where one came from, what was copied, and which encoder speaks for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from training_service.errors import ArtifactError, shown
+
+Origin = Literal["path", "packaged", "hub", "hashing"]
+Backend = Literal["onnx", "reference", "hashing"]
+
+ENCODER_FILE = "encoder.json"
+HASHING_FILE = "hashing.json"
+ONNX_FILE = "onnx/model.onnx"
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model name made concrete: the folder that holds it, or the width of a hashing encoder.
+
+    ``fence`` is the folder that links inside ``path`` may lead to (``path`` itself unless the
+    source stores its files elsewhere, as the hub's cache does). ``detail`` is one line for people.
+    """
+
+    name: str
+    origin: Origin
+    path: Path | None
+    detail: str
+    fence: Path | None = None
+    dimension: int | None = None
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model as copied; ``sha256`` covers every copied file's name and content."""
+
+    name: str
+    origin: Origin
+    detail: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class EncoderChoice:
+    """Which encoder speaks for a model folder, and why; stored there as ``encoder.json``.
+
+    ``min_cosine`` is the smallest cosine between the ONNX export and the reference, ``None`` when
+    they could not be compared. ``model_sha256`` is the digest of the base model.
+    """
+
+    backend: Backend
+    min_cosine: float | None
+    reason: str
+    model_sha256: str
+    onnx_sha256: str | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        """The choice as a JSON object."""
+        return {"schema_version": 1, **asdict(self)}
+
+    @classmethod
+    def from_record(cls, record: object, where: str) -> EncoderChoice:
+        """The choice that a JSON object states; ``ArtifactError`` naming ``where`` otherwise."""
+        fields = record if isinstance(record, dict) else {}
+        backends: tuple[Backend, ...] = get_args(Backend)
+        backend = next((name for name in backends if name == fields.get("backend")), None)
+        digest = fields.get("model_sha256")
+        if backend is None or not isinstance(digest, str) or not digest:
+            message = f"{where}: found {shown(record)}, expected a backend and a model_sha256"
+            raise ArtifactError(message, hint="build the version again")
+        cosine, onnx = fields.get("min_cosine"), fields.get("onnx_sha256")
+        return cls(
+            backend=backend,
+            min_cosine=float(cosine) if isinstance(cosine, int | float) else None,
+            reason=str(fields.get("reason", "")),
+            model_sha256=digest,
+            onnx_sha256=onnx if isinstance(onnx, str) else None,
+        )
+
+
+def folder_digest(files: Mapping[str, str]) -> str:
+    """One SHA-256 over relative POSIX paths and the SHA-256 of each file, in order of path."""
+    lines = (f"{name}\0{files[name]}\n" for name in sorted(files))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,113 @@
+"""The few doors to the outside: what a stage may ask for without knowing who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from training_service.domain.model import ResolvedModel
+from training_service.domain.release import Reachability, ReloadOutcome
+from training_service.domain.vectors import Matrix, Neighbours, Vectors
+
+Progress = Callable[[int], None]
+"""Told how many more items are done; a stage calls it after each batch."""
+
+
+ProgressBars = Callable[[str, int], Progress]
+"""Opens a bar for a stage by its name and the number of items to come."""
+
+
+def no_progress(_done: int) -> None:
+    """The progress that nobody watches."""
+
+
+def no_progress_bars(_stage: str, _total: int) -> Progress:
+    """The bars of a run that nobody watches."""
+    return no_progress
+
+
+class Steps(Protocol):
+    """The record of a run's steps."""
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Time and record what happens inside as the step ``name``."""
+
+
+class Encoder(Protocol):
+    """Text to unit vectors."""
+
+    @property
+    def identity(self) -> str:
+        """Names model and precision: equal identities give equal vectors for equal texts."""
+
+    @property
+    def dimension(self) -> int:
+        """The width d of the vectors."""
+
+    def encode(self, texts: Sequence[str], progress: Progress = no_progress) -> Matrix:
+        """Unit-norm float32 vectors (n, d), in the order of ``texts``; (0, d) for none."""
+
+
+class VectorIndex(Protocol):
+    """A searchable set of unit vectors under 63-bit content ids."""
+
+    def __len__(self) -> int: ...
+
+    def ids(self) -> set[int]:
+        """Every id that is stored."""
+
+    def search(self, queries: Matrix, k: int) -> Neighbours:
+        """The ``min(k, n)`` most similar rows of each query (q, d), best first.
+
+        Similarity is the cosine, whatever distance the store works with.
+        """
+
+    def vectors(self) -> Vectors:
+        """Everything stored, in ascending order of id."""
+
+
+class Clock(Protocol):
+    """The time of day, so that tests can choose it."""
+
+    def now(self) -> datetime:
+        """The present moment, timezone-aware, in UTC."""
+
+
+class ReloadHook(Protocol):
+    """The ML service, asked to load a new version."""
+
+    def reload(self, version: str, manifest_sha256: str) -> ReloadOutcome:
+        """Ask for ``version`` and tell what came of it; a service that fails raises nothing."""
+
+    def probe(self) -> Reachability:
+        """Whether the service can be reached at all, without asking it to load anything."""
+
+
+class ModelSource(Protocol):
+    """Where base models come from."""
+
+    def resolve(self, name: str) -> ResolvedModel:
+        """The model that ``name`` means; ``DependencyError`` when it cannot be reached."""
+
+
+class EncoderBackend(Protocol):
+    """The ways to turn a model folder (with its ``encoder.json``) into an encoder."""
+
+    def open(self, model_dir: Path) -> Encoder:
+        """The encoder that ``encoder.json`` names."""
+
+    def reference(self, model_dir: Path) -> Encoder:
+        """The slow encoder that defines what is right."""
+
+    def fast(self, model_dir: Path) -> Encoder:
+        """The encoder over the folder's ONNX export."""
+
+    def export(self, model_dir: Path, target: Path) -> None:
+        """Write the ONNX export of the model to the file ``target``.
+
+        Raises ``ArtifactError`` for a model that cannot be exported and ``DependencyError`` when
+        a package it takes is not installed.
+        """
