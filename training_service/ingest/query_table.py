@@ -1,0 +1,45 @@
+"""One column of a CSV file becomes the queries to match."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from training_service.errors import Fault, shown
+from training_service.ingest.source import DEFAULT_MAX_BYTES, read_source, refused
+
+_KIND = "queries"
+
+
+def load_queries(path: Path, column: str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> list[str]:
+    """The cells of ``column``, one per row, blank ones included; wholly empty lines are none.
+
+    Raises:
+        InputError: the file is missing or no UTF-8 CSV, or has no such column.
+        ResourceLimitError: it is larger than ``max_bytes``.
+    """
+    source = read_source(path, _KIND, max_bytes=max_bytes)
+    reader = csv.reader(io.StringIO(source.text(), newline=""), strict=True)
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+        place = _place(source.name, header, column)
+        return [_cell(row, place, source.name, reader.line_num) for row in reader if row]
+    except csv.Error as error:
+        fault = Fault(f"{source.name}:{reader.line_num}", f"{error}, expected a row of CSV")
+        raise refused(_KIND, [fault]) from error
+
+
+def _place(name: str, header: list[str], column: str) -> int:
+    if column in header:
+        return header.index(column)
+    seen = ", ".join(map(shown, header)) or "none"
+    fault = Fault(f"{name}:1", f"found no column {shown(column)}; columns seen: {seen}")
+    raise refused(_KIND, [fault], "name the column with --column")
+
+
+def _cell(row: list[str], place: int, name: str, line: int) -> str:
+    if place < len(row):
+        return row[place]
+    fault = Fault(f"{name}:{line}", f"found {len(row)} cells, expected at least {place + 1}")
+    raise refused(_KIND, [fault])
