@@ -1,0 +1,1 @@
+"""The vendors: every library with a side effect, behind a port."""
