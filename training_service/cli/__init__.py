@@ -1,0 +1,1 @@
+"""The ``train`` command: people and programs come in here; it prints and never computes."""

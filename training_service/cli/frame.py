@@ -1,0 +1,154 @@
+"""A function that does one command's work becomes a command: flags, settings, output, exit code.
+
+Every command is written as ``@command(...)`` over a function that takes a ``Frame`` first::
+
+    @command(*INPUTS, *STORE)
+    def show(frame: Frame, name: Annotated[str, typer.Argument()]) -> None:
+        loaded = frame.settings()
+        frame.answer({"name": name}, f"looked at {name}")
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec
+
+import typer
+
+from training_service.cli import streams
+from training_service.cli.failure import Failure, failure_of, tell, tell_traceback
+from training_service.cli.options import shared_parameters
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from training_service.observability import LogFormat
+    from training_service.settings import LoadedSettings
+
+P = ParamSpec("P")
+
+
+@dataclass
+class Frame:
+    """How one command was called, and the only way it speaks.
+
+    ``context`` is told with every failure: put ``run_id`` and ``latest`` there once known.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    config_file: Path | None = None
+    assignments: tuple[str, ...] = ()
+    flags: Mapping[str, object] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
+
+    def settings(self) -> LoadedSettings:
+        """Load the settings, set up logging by them, and tell what is worth telling of them."""
+        from training_service.observability import configure_logging  # 0.3 s
+        from training_service.settings import load_settings  # 0.5 s
+
+        environ = os.environ  # noqa: TID251 -- the one place that hands it to the settings
+        loaded = load_settings(self.flags, environ, self.config_file, assignments=self.assignments)
+        configure_logging(
+            "debug" if self.debug else loaded.config.log_level,
+            self._log_format(loaded.config.log_format),
+            quiet=self.quiet and not self.debug,
+            colour=streams.wants_colour(sys.stderr, environ),
+        )
+        for note in loaded.notes:
+            self.note(note)
+        return loaded
+
+    def _log_format(self, wanted: Literal["auto", "console", "json"]) -> LogFormat:
+        if wanted != "auto":
+            return wanted
+        return "json" if self.as_json else "console"
+
+    def answer(self, document: Mapping[str, object], *blocks: str | RenderableType) -> None:
+        """Print what was asked for: ``document`` with --json, else the text and tables."""
+        if self.as_json:
+            streams.write_document(document, sys.stdout)
+        else:
+            streams.write_blocks(blocks)
+
+    def report(self, document: Mapping[str, object], *blocks: str | RenderableType) -> None:
+        """Print what was done; unlike an answer it is dropped by --quiet, but not with --json."""
+        if self.as_json or not self.quiet:
+            self.answer(document, *blocks)
+
+    def note(self, text: str) -> None:
+        """Say on stderr what a person should know; dropped by --quiet and with --json."""
+        if not (self.quiet or self.as_json):
+            streams.write_line(f"note: {text}")
+
+    def leave(self, code: int, reason: str) -> NoReturn:
+        """End the command with an exit code that is no error, such as the gate's no."""
+        raise SystemExit(self._told(Failure(code, reason, "")))
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turn whatever escapes the block into one line on stderr and an exit code.
+
+        Raises:
+            SystemExit: With the code of the failure.
+        """
+        try:
+            yield
+            streams.flush_stdout()
+        except (SystemExit, typer.Exit):
+            raise
+        except BaseException as error:
+            if self.debug:
+                tell_traceback(error)
+            raise SystemExit(self._told(failure_of(error))) from error
+
+    def _told(self, failure: Failure) -> int:
+        with suppress(OSError, streams.OutputClosed):  # the failure may be that very stream's
+            streams.flush_stdout()
+        with suppress(OSError, streams.OutputClosed):  # nobody is left to tell; the code is
+            tell(failure, self.context, as_json=self.as_json)
+        return failure.code
+
+
+Work = Callable[Concatenate[Frame, P], None]
+
+
+def command(*settings: str) -> Callable[[Work[...]], Callable[..., None]]:
+    """Give a function the shared flags, those of ``settings``, a frame and a guard."""
+
+    def dress(work: Work[...]) -> Callable[..., None]:
+        shared = shared_parameters(settings)
+        own = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
+
+        def run(**given: object) -> None:
+            frame = _frame({name: given.pop(name) for name in (p.name for p in shared)})
+            with frame.guard():
+                work(frame, **given)
+
+        run.__name__ = work.__name__
+        run.__doc__ = work.__doc__
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
+        # typer reads flags off the signature, so the joined one is what it has to see
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return dress
+
+
+def _frame(given: dict[str, Any]) -> Frame:
+    return Frame(
+        as_json=given.pop("as_json"),
+        quiet=given.pop("quiet"),
+        debug=given.pop("debug"),
+        config_file=given.pop("config_file"),
+        assignments=tuple(given.pop("assignments") or ()),
+        flags=given,
+    )

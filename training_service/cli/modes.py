@@ -1,0 +1,101 @@
+"""``train smoke-test``, ``build-index``, ``build-index-feedback`` and ``full-train``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from training_service.cli.frame import Frame, command
+from training_service.cli.options import INPUTS, STORE, TRAINING
+from training_service.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from training_service.domain.run import BuildMode, Finding, RunReport
+    from training_service.orchestrator import Request
+
+GATE_SAID_NO = 4
+
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the store.")
+]
+Rebuild = Annotated[
+    bool, typer.Option("--rebuild", help="Build even when nothing changed since the last version.")
+]
+
+
+@command(*INPUTS, *STORE, *TRAINING)
+def smoke_test(frame: Frame) -> None:
+    """Look at inputs, base model, store and ML service; write nothing."""
+    from training_service.cli.streams import table
+    from training_service.wiring import orchestrator
+
+    findings = orchestrator(frame.settings().config).smoke_test()
+    rows = [(each.subject, each.state, each.detail) for each in findings]
+    document = [dict(zip(("subject", "state", "detail"), row, strict=True)) for row in rows]
+    failed = [each for each in findings if each.state == "failed"]
+    frame.answer({"ok": not failed, "findings": document}, table(("what", "state", "found"), rows))
+    if failed:
+        _raise_first(failed)
+
+
+def _raise_first(failed: list[Finding]) -> None:
+    first = failed[0]
+    if first.error is not None:
+        raise first.error
+
+
+@command(*INPUTS, *STORE, *TRAINING)
+def build_index(frame: Frame, wait: Wait = 0.0, rebuild: Rebuild = False) -> None:
+    """Build a version from the canonical data alone; it is not promoted."""
+    _run(frame, "build-index", lambda: _request(wait, rebuild))
+
+
+@command(*INPUTS, *STORE, *TRAINING)
+def build_index_feedback(frame: Frame, wait: Wait = 0.0, rebuild: Rebuild = False) -> None:
+    """Build a version from canonical data and confirmed feedback; it is not promoted."""
+    _run(frame, "build-index-feedback", lambda: _request(wait, rebuild))
+
+
+@command(*INPUTS, *STORE, *TRAINING)
+def full_train(
+    frame: Frame,
+    wait: Wait = 0.0,
+    rebuild: Rebuild = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote against the gate; needs --reason.")
+    ] = False,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")
+    ] = "",
+) -> None:
+    """Learn from feedback, judge against what serves, and promote what is no worse.
+
+    Exit code 0: promoted, or nothing changed. 4: built, and the gate said no.
+    """
+    if force != bool(reason.strip()):
+        missing = "--reason TEXT" if force else "--force"
+        raise typer.BadParameter(f"--force and --reason go together; {missing} is missing")
+    report = _run(frame, "full-train", lambda: _request(wait, rebuild, reason.strip() or None))
+    if report.is_held:
+        frame.leave(GATE_SAID_NO, report.verdict_name)
+
+
+def _request(wait_s: float, rebuild: bool, force_reason: str | None = None) -> Request:
+    from training_service.orchestrator import Request
+
+    return Request(force_reason=force_reason, rebuild=rebuild, wait_s=wait_s)
+
+
+def _run(frame: Frame, mode: BuildMode, request: Callable[[], Request]) -> RunReport:
+    from training_service.cli.scorecard import report_blocks
+    from training_service.wiring import orchestrator, version_manager
+
+    config = frame.settings().config
+    latest = version_manager(config).latest_text()
+    frame.context["latest"] = latest or "absent"
+    with progress_bars(wanted=not (frame.quiet or frame.as_json)) as bars:
+        report = orchestrator(config, bars).run(mode, request())
+    frame.report(report.record(), *report_blocks(report))
+    return report

@@ -1,0 +1,221 @@
+"""Flags, environment variables and a YAML file become named raw values with their origin.
+
+Every source speaks text: a YAML scalar is taken as it is spelled, so ``no``, ``012`` or
+``2025-01-01`` mean in the file what they mean in an environment variable.
+"""
+
+from __future__ import annotations
+
+import codecs
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training_service.errors import Fault, shown
+
+if TYPE_CHECKING:
+    import yaml
+
+DEFAULT_CONFIG_FILE = Path("configs/training.yaml")
+CONFIG_VARIABLE = "TRAIN_CONFIG"
+PREFIX = "TRAIN_"
+
+LEGACY_VARIABLES: Mapping[str, str] = {
+    "base_model": "BASE_MODEL",
+    "min_accuracy": "MIN_ACCURACY",
+    "ml_service_reload_url": "ML_SERVICE_RELOAD_URL",
+    "canonical_file": "CANONICAL_FILE",
+    "feedback_file": "FEEDBACK_FILE",
+    "model_store_base": "MODEL_STORE_BASE",
+}
+"""Settings whose names were in use before ``TRAIN_<NAME>``; both are read."""
+
+FLAGS: Mapping[str, str] = {
+    "canonical_file": "--canonical",
+    "feedback_file": "--feedback",
+    "model_store_base": "--store",
+    "base_model": "--base-model",
+    "min_accuracy": "--min-accuracy",
+    "ml_service_reload_url": "--reload-url",
+    "recipe": "--recipe",
+    "log_level": "--log-level",
+    "log_format": "--log-format",
+}
+"""Settings with a flag of their own; every other one is given with ``--set``."""
+
+_MAX_FILE_BYTES = 1 << 20
+_SCALAR_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value as it was given, before its type is known; ``None`` means given as nothing."""
+
+    value: object
+    origin: str
+
+
+@dataclass
+class Layer:
+    """What one source says: values by setting name, what is wrong in it, what is worth telling."""
+
+    values: dict[str, Given] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def give(self, name: str, value: object, origin: str) -> None:
+        """Record a value; text is trimmed, and text that no file or log could hold is a fault."""
+        if isinstance(value, str):
+            value = value.strip() or None
+            if value is not None and not _is_storable(value):
+                found = f"found {shown(value)}, expected text without control characters"
+                self.faults.append(Fault(origin, found))
+                return
+        self.values[name] = Given(value, origin)
+
+    def refuse(self, where: str, problem: str) -> None:
+        """Record a fault."""
+        self.faults.append(Fault(where, problem))
+
+
+def _is_storable(text: str) -> bool:
+    return not any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in text)
+
+
+def environment_layer(environ: Mapping[str, str], names: Collection[str]) -> Layer:
+    """Read ``TRAIN_<NAME>`` and the older names; an unknown ``TRAIN_*`` name is a fault."""
+    layer = Layer()
+    for name, variable in LEGACY_VARIABLES.items():
+        if variable in environ:
+            layer.give(name, environ[variable], f"environment {variable}")
+    spelled = {PREFIX + name.upper(): name for name in names}
+    for variable in sorted(v for v in environ if v.startswith(PREFIX) and v != CONFIG_VARIABLE):
+        if variable not in spelled:
+            near = PREFIX + _nearest(variable.removeprefix(PREFIX), names).upper()
+            layer.refuse(f"environment {shown(variable)[1:-1]}", _unknown(near))
+            continue
+        name = spelled[variable]
+        legacy = LEGACY_VARIABLES.get(name, variable)
+        if environ.get(legacy, environ[variable]) != environ[variable]:
+            layer.notes.append(f"{variable} and {legacy} differ; {variable} is used")
+        layer.give(name, environ[variable], f"environment {variable}")
+    return layer
+
+
+def flag_layer(
+    flags: Mapping[str, object], assignments: Sequence[str], names: Collection[str]
+) -> Layer:
+    """Read the flags (``None``: not given) and the ``KEY=VALUE`` texts of ``--set``."""
+    layer = Layer()
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals:
+            layer.refuse("flag --set", f"found {shown(text)}, expected KEY=VALUE")
+        elif key not in names:
+            layer.refuse(f"flag --set {shown(key)}", _unknown(_nearest(key, names)))
+        else:
+            layer.give(key, value, f"flag --set {key}")
+    for name, flag_value in flags.items():
+        if flag_value is None:
+            continue
+        if name not in names:
+            layer.refuse(f"flag {shown(name)}", _unknown(_nearest(name, names)))
+            continue
+        flag = FLAGS.get(name, f"--set {name}")
+        if name in layer.values and layer.values[name].value != flag_value:
+            layer.notes.append(f"{flag} and --set {name} differ; {flag} is used")
+        layer.give(name, flag_value, f"flag {flag}")
+    return layer
+
+
+def file_layer(path: Path, label: str, names: Collection[str]) -> Layer:
+    """Read a YAML mapping of setting names to plain values; ``label`` names the file in messages.
+
+    The file is only composed, never constructed: no tag can make an object.
+    """
+    import yaml  # costs 80 ms, and most runs of --help need no file
+
+    layer = Layer()
+    text = _file_text(path, label, layer)
+    if text is None:
+        return layer
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        layer.refuse(*_yaml_fault(error, label))
+    except RecursionError:
+        layer.refuse(label, "nested too deeply, expected `name: value` lines")
+    else:
+        if isinstance(root, yaml.MappingNode):
+            _take_pairs(root, label, names, layer)
+        elif root is not None:
+            layer.refuse(f"{label}:{_line(root)}", "expected `name: value` lines")
+    return layer
+
+
+def _file_text(path: Path, label: str, layer: Layer) -> str | None:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            layer.refuse(label, "not a regular file, expected a YAML file")
+            return None
+        if status.st_size > _MAX_FILE_BYTES:
+            layer.refuse(label, f"{status.st_size} bytes, expected at most {_MAX_FILE_BYTES}")
+            return None
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        layer.refuse(label, f"byte {error.start} is not UTF-8, expected a UTF-8 text file")
+    except OSError as error:
+        layer.refuse(label, f"cannot be read: {error.strerror}")
+    return None
+
+
+def _take_pairs(root: yaml.MappingNode, label: str, names: Collection[str], layer: Layer) -> None:
+    first_lines: dict[str, int] = {}
+    for key, line, node in _pairs(root):
+        where = f"{label}:{line}"
+        if key in first_lines:
+            problem = f"{shown(key)} is set twice, first in line {first_lines[key]}"
+            layer.refuse(where, f"{problem}; keep one")
+        elif key not in names:
+            layer.refuse(f"{where} {shown(key)}", _unknown(_nearest(key, names)))
+        elif not isinstance(node.value, str) or node.tag not in _SCALAR_TAGS:
+            found = shown(node.tag) if isinstance(node.value, str) else "a list or mapping"
+            layer.refuse(f"{where} {key}", f"found {found}, expected one plain value")
+        else:
+            is_null = node.tag == "tag:yaml.org,2002:null"
+            layer.give(key, None if is_null else node.value, f"{where} {key}")
+        first_lines.setdefault(key, line)
+
+
+def _pairs(root: yaml.MappingNode) -> Iterator[tuple[str, int, yaml.Node]]:
+    for key_node, value_node in root.value:
+        key = key_node.value if isinstance(key_node.value, str) else "(a list or mapping)"
+        yield key, _line(key_node), value_node
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _yaml_fault(error: yaml.YAMLError, label: str) -> tuple[str, str]:
+    mark = getattr(error, "problem_mark", None)
+    where = label if mark is None else f"{label}:{mark.line + 1}"
+    problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    return where, f"not valid YAML: {problem}; expected `name: value` lines"
+
+
+def _unknown(nearest: str) -> str:
+    return f"unknown setting; the nearest valid name is {nearest}"
+
+
+def _nearest(name: str, names: Collection[str]) -> str:
+    asked = name.lower().replace("-", "_")[:80]
+    return get_close_matches(asked, sorted(names), n=1, cutoff=0.0)[0]
