@@ -1,0 +1,71 @@
+"""A scorecard -> plain JSON data: ``metrics.json``, the manifest's figures, and ``--json``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from training_service.domain.judgement import Champion, Scorecard, Scores, SliceComparison
+
+_DIGITS = 6
+
+
+def metrics(scorecard: Scorecard | None) -> dict[str, Any]:
+    """The figures by name; an absent slice is ``None``, and so is the champion of a first run."""
+    if scorecard is None:
+        return {"holdout": None, "recent": None, "replay": None, "champion": None, "notes": []}
+    return {
+        "decided_by": "holdout",
+        "holdout": _challenger(scorecard.holdout),
+        "recent": _challenger(scorecard.recent),
+        "recent_window": scorecard.recent_window,
+        "replay": _scores(scorecard.replay),
+        "champion": _champion(scorecard),
+        "notes": list(scorecard.notes),
+    }
+
+
+def _challenger(part: SliceComparison | None) -> dict[str, Any] | None:
+    return None if part is None else _scores(part.challenger)
+
+
+def _scores(scores: Scores | None) -> dict[str, Any] | None:
+    if scores is None:
+        return None
+    return {
+        "n": scores.n,
+        "top1": _figure(scores.top1),
+        "top1_ci95": [_figure(scores.top1_ci95.low), _figure(scores.top1_ci95.high)],
+        "mrr": _figure(scores.mrr),
+        "recall5": _figure(scores.recall5),
+        "accept_coverage": _figure(scores.accept_coverage),
+        "accept_precision": _figure(scores.accept_precision),
+    }
+
+
+def _figure(value: float | None) -> float | None:
+    """``value`` to six digits; NaN has no JSON and becomes ``None``."""
+    return None if value is None or math.isnan(value) else round(value, _DIGITS)
+
+
+def _champion(scorecard: Scorecard) -> dict[str, Any] | None:
+    if scorecard.champion_version is None:
+        return None
+    return {
+        "version": scorecard.champion_version,
+        "basis": scorecard.champion_basis,
+        "holdout": _side(scorecard.holdout),
+        "recent": _side(scorecard.recent),
+    }
+
+
+def _side(part: SliceComparison | None) -> dict[str, Any] | None:
+    if part is None or part.champion is None:
+        return None
+    champion: Champion = part.champion
+    return {
+        **(_scores(champion.scores) or {}),
+        "won": list(champion.flips.won),
+        "lost": list(champion.flips.lost),
+        "mcnemar_p": _figure(champion.flips.p_value),
+    }

@@ -1,0 +1,128 @@
+"""A matcher and labelled queries -> outcomes per query -> scores with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training_service.domain.judgement import (
+    Champion,
+    Decision,
+    Flips,
+    Interval,
+    Scores,
+    SliceComparison,
+)
+from training_service.domain.records import LabelledQuery
+from training_service.domain.vectors import Matrix
+from training_service.match.matcher import Matcher, leading
+
+_Z95 = 1.959963984540054
+_RECALL_AT = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a matcher made of one query: ``rank`` of the best gold concept (1 is first).
+
+    ``rank`` is ``None`` when none of the gold concepts is in the matcher's vocabulary.
+    """
+
+    query: str
+    rank: int | None
+    first: str
+    decision: Decision
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the first concept is a gold one."""
+        return self.rank == 1
+
+
+def outcomes(
+    matcher: Matcher, queries: Sequence[LabelledQuery], vectors: Matrix
+) -> tuple[Outcome, ...]:
+    """The outcome of each query; ``vectors`` (q, d) come from the matcher's own encoder."""
+    found: list[Outcome] = []
+    for chosen, parts in matcher.parts([query.text for query in queries], vectors):
+        part = queries[chosen]
+        scores = matcher.score([query.text for query in part], parts)
+        found += [_outcome(matcher, query, scores[i], parts[i]) for i, query in enumerate(part)]
+    return tuple(found)
+
+
+def _outcome(matcher: Matcher, query: LabelledQuery, scores: Matrix, parts: Matrix) -> Outcome:
+    gold = sorted(matcher.number[key] for key in query.gold if key in matcher.number)
+    best = leading(scores, 2)
+    first = matcher.concepts[best[0]]
+    decision = matcher.decide(query.text, scores[best], parts[best[0]], first)
+    return Outcome(query.text, _rank(scores, gold) if gold else None, first, decision)
+
+
+def _rank(scores: Matrix, gold: list[int]) -> int:
+    """The best place of a gold concept; equal scores stand in order of concept id."""
+    best = max(gold, key=lambda i: (scores[i], -i))
+    ahead = np.count_nonzero(scores > scores[best])
+    level = np.count_nonzero(scores[:best] == scores[best])
+    return int(ahead + level) + 1
+
+
+def wilson_interval(right: int, n: int) -> Interval:
+    """The 95 % Wilson score interval of a share (Wilson 1927)."""
+    if n == 0:
+        return Interval(0.0, 1.0)
+    share, square = right / n, _Z95**2
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    spread = share * (1 - share) / n + square / (4 * n * n)
+    half = _Z95 / (1 + square / n) * math.sqrt(spread)
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+
+
+def summarise(found: Sequence[Outcome]) -> Scores:
+    """The scores of ``found``; figures are NaN when it is empty, which no gate lets through."""
+    n = len(found)
+    if n == 0:
+        nan = math.nan
+        return Scores(0, nan, Interval(nan, nan), nan, nan, nan, None)
+    right = sum(outcome.is_right for outcome in found)
+    accepted = [outcome for outcome in found if outcome.decision == "accept"]
+    return Scores(
+        n=n,
+        top1=right / n,
+        top1_ci95=wilson_interval(right, n),
+        mrr=sum(1 / outcome.rank for outcome in found if outcome.rank) / n,
+        recall5=sum(outcome.rank is not None and outcome.rank <= _RECALL_AT for outcome in found)
+        / n,
+        accept_coverage=len(accepted) / n,
+        accept_precision=_share_right(accepted),
+    )
+
+
+def _share_right(found: Sequence[Outcome]) -> float | None:
+    return sum(outcome.is_right for outcome in found) / len(found) if found else None
+
+
+def mcnemar_p_value(won: int, lost: int) -> float:
+    """Two-sided exact McNemar test: how surprising the balance of flips is by chance.
+
+    The binomial probability of a split at least as uneven as ``won`` against ``lost``.
+    """
+    n, few = won + lost, min(won, lost)
+    tail: float = sum(math.comb(n, k) for k in range(few + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def compare(
+    name: str, challenger: Sequence[Outcome], champion: Sequence[Outcome] | None
+) -> SliceComparison:
+    """Both sides on the same queries, in the same order."""
+    if champion is None:
+        return SliceComparison(name, summarise(challenger))
+    pairs = list(zip(challenger, champion, strict=True))
+    won = tuple(new.query for new, old in pairs if new.is_right and not old.is_right)
+    lost = tuple(new.query for new, old in pairs if old.is_right and not new.is_right)
+    flips = Flips(won, lost, mcnemar_p_value(len(won), len(lost)))
+    return SliceComparison(name, summarise(challenger), Champion(summarise(champion), flips))

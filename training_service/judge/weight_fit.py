@@ -1,0 +1,52 @@
+"""Confirmed and rejected candidates -> how much each score part should count."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from training_service.domain.vectors import Matrix
+
+Weights = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+_PRIOR = np.array([26.0, 8.0, 6.0])
+_PRIOR_SPREAD = 15.0
+_SMALLEST = 1e-9
+
+
+def fit_weights(parts: Matrix, gold: Flags, rejected: Flags) -> Weights:
+    """Weights (3,) of a conditional logit over the candidates of each query (McFadden 1974).
+
+    ``parts`` is (q, k, 3); ``gold`` and ``rejected`` are (q, k). A query with a confirmed concept
+    asks for its probability to be high; one with rejected concepts only asks for theirs to be
+    low. Weights are kept from being negative, and drawn to a prior that fades as queries come in.
+    Deterministic: convex, one start, L-BFGS-B.
+    """
+    from scipy.optimize import minimize
+
+    confirmed = gold.any(axis=1, keepdims=True)
+    told = (gold | rejected).any(axis=1)
+    x = parts[told].astype(np.float64)
+    wanted = np.where(confirmed, gold, ~rejected)[told]
+    if len(x) == 0:
+        return _PRIOR.copy()
+    result = minimize(
+        _loss, _PRIOR, args=(x, wanted), jac=True, method="L-BFGS-B", bounds=[(0.01, None)] * 3
+    )
+    return np.asarray(result.x, dtype=np.float64)
+
+
+def _loss(weights: Weights, x: npt.NDArray[np.float64], wanted: Flags) -> tuple[float, Weights]:
+    """Mean negative log probability of the wanted candidates plus the prior, and its gradient."""
+    logits = x @ weights
+    logits -= logits.max(axis=1, keepdims=True)
+    share = np.exp(logits)
+    share /= share.sum(axis=1, keepdims=True)
+    kept = np.where(wanted, share, 0.0)
+    total = np.maximum(kept.sum(axis=1), _SMALLEST)
+    pull = share - kept / total[:, None]
+    away = (weights - _PRIOR) / _PRIOR_SPREAD**2 / len(x)
+    loss = float(-np.log(total).mean() + ((weights - _PRIOR) @ away) / 2)
+    gradient = np.einsum("qk,qkp->p", pull, x) / len(x) + away
+    return loss, gradient

@@ -1,0 +1,1 @@
+"""What serves: query text -> scored concepts -> decision."""

@@ -1,0 +1,33 @@
+"""Where a matcher's files stand in a version, and the door through which they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from training_service.domain.records import IndexRow
+from training_service.match.matcher import Matcher
+
+MODEL_FOLDER = "model"
+THRESHOLDS_FILE = "thresholds.json"
+LEXICAL_FILE = "lexical.safetensors"
+
+
+def every_row(_row: IndexRow) -> bool:
+    """Keep all rows of an index."""
+    return True
+
+
+class MatcherFiles(Protocol):
+    """A matcher as files of a version."""
+
+    def write(self, matcher: Matcher, folder: Path) -> None:
+        """Write what the index files do not hold: parameters and lexical profiles."""
+
+    def read(self, folder: Path, keep: Callable[[IndexRow], bool] = every_row) -> Matcher:
+        """The matcher that the version in ``folder`` serves, made of the rows to ``keep``.
+
+        Raises:
+            ArtifactError: a file is missing or damaged.
+        """

@@ -1,0 +1,53 @@
+"""Answers that reviewers gave: a query asked before, word for word, is answered as they said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from training_service.domain.records import FeedbackRow, normalise
+from training_service.domain.vectors import Matrix
+
+_BAND = 0.001
+
+
+@dataclass(frozen=True)
+class ReviewedAnswers:
+    """Confirmed and rejected concepts by query group (``domain.records.normalise``)."""
+
+    confirmed: dict[str, frozenset[str]] = field(default_factory=dict)
+    rejected: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Iterable[FeedbackRow]) -> ReviewedAnswers:
+        """Remember every row."""
+        confirmed: dict[str, frozenset[str]] = {}
+        rejected: dict[str, frozenset[str]] = {}
+        for row in rows:
+            told = confirmed if row.correct else rejected
+            told[row.group] = told.get(row.group, frozenset()) | {row.key}
+        return cls(confirmed, rejected)
+
+    def settles(self, text: str, concept: str) -> bool:
+        """Whether ``concept`` is the one answer that reviewers confirmed for ``text``."""
+        return self.confirmed.get(normalise(text)) == frozenset((concept,))
+
+    def apply(self, texts: Sequence[str], scores: Matrix, number: dict[str, int]) -> None:
+        """Move confirmed concepts to the front and rejected ones to the end, in ``scores``.
+
+        ``scores`` (q, concepts) changes in place; ``number`` gives the column of a concept.
+        Confirmed concepts end in [0.999, 1], the others below, rejected ones in [0, 0.001]; the
+        order among equals stays.
+        """
+        if not (self.confirmed or self.rejected):
+            return
+        for row, text in zip(scores, texts, strict=True):
+            group = normalise(text)
+            yes = [number[key] for key in self.confirmed.get(group, ()) if key in number]
+            no = [number[key] for key in self.rejected.get(group, ()) if key in number]
+            if yes:
+                lifted = 1 - _BAND + _BAND * row[yes].clip(0, 1)
+                row.clip(max=1 - 2 * _BAND, out=row)
+                row[yes] = lifted
+            if no:
+                row[no] = _BAND * row[no].clip(0, 1)

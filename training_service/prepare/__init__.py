@@ -1,0 +1,1 @@
+"""Inputs -> what a fit and a judgement work on."""
