@@ -1,0 +1,151 @@
+"""Every encoder keeps the promises of the Encoder port, with numbers."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training_service.adapters.encoders.cache import CachedEncoder
+from training_service.adapters.encoders.hashing import HashingEncoder
+from training_service.adapters.encoders.loading import EncoderLoader, open_encoder
+from training_service.ports import Encoder
+
+TEXTS = ["software engineer", "Senior Software Engineer", "registered nurse", "x", "日本語"]
+HARD = [
+    *TEXTS,
+    "",
+    " ",
+    "\t\n",
+    "-",
+    "…",
+    "a" * 400,
+    "word " * 700,
+    "plan, direct and coordinate " * 60,
+    "Señor développeur à Zürich",
+    "naïve façade",
+    "Ünïcödé ÜBER-MÄSSIG",
+    "програміст",
+    "مهندس برمجيات",
+    "👩‍💻 engineer",
+    "C++/C# (.NET) dev.",
+    "R&D",
+    "e\u0301cole",
+    "\u200bzero width",
+    "null\x00byte",
+    "ＦＵＬＬ ＷＩＤＴＨ",
+    "12-3456.00",
+    "sr. sw eng. ii",
+    "[MASK] [PAD] [CLS]",
+    "##ing",
+    "Chief Information Security Officer (CISO)",
+]
+KINDS = ["hashing", "cached", "tiny-onnx", "tiny-reference", "minilm-onnx", "minilm-reference"]
+MEANING = ["hashing", "cached", "minilm-onnx", "minilm-reference"]
+
+
+@pytest.fixture(scope="module")
+def encoder_of(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Encoder]:
+    """Each encoder by name, built once."""
+    built: dict[str, Encoder] = {}
+
+    def build(kind: str) -> Encoder:
+        if kind == "hashing":
+            return HashingEncoder()
+        if kind == "cached":
+            return CachedEncoder(HashingEncoder(64), tmp_path_factory.mktemp("cache"))
+        folder = request.getfixturevalue(f"{kind.split('-', maxsplit=1)[0]}_dir")
+        loader = EncoderLoader()
+        return loader.fast(folder) if kind.endswith("onnx") else loader.reference(folder)
+
+    def get(kind: str) -> Encoder:
+        if kind not in built:
+            built[kind] = build(kind)
+        return built[kind]
+
+    return get
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_vectors_are_unit_rows_in_order(kind: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """Each text gets one float32 unit vector, in the order asked, whatever stands beside it."""
+    encoder = encoder_of(kind)
+    vectors = encoder.encode(TEXTS)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(TEXTS), encoder.dimension)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
+    assert np.allclose(encoder.encode(TEXTS[::-1]), vectors[::-1], atol=1e-5)
+    assert np.allclose(encoder.encode(TEXTS[2:3])[0], vectors[2], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_texts_get_equal_vectors(kind: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """A text asked for three times gives the very same vector three times."""
+    vectors = encoder_of(kind).encode(["nurse", "driver", "nurse", "a nurse", "nurse"])
+    assert np.array_equal(vectors[0], vectors[2])
+    assert np.array_equal(vectors[0], vectors[4])
+    assert not np.allclose(vectors[0], vectors[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_texts_give_no_rows(kind: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """An empty request gives a matrix of no rows and the full width."""
+    encoder = encoder_of(kind)
+    assert encoder.encode([]).shape == (0, encoder.dimension)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_progress_adds_up(kind: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """Progress reports sum to the number of texts asked for, repeated ones included."""
+    told: list[int] = []
+    encoder_of(kind).encode([*TEXTS, *TEXTS, "one more for progress"], told.append)
+    assert sum(told) == 2 * len(TEXTS) + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hard_texts_get_unit_vectors(kind: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """Empty, long, foreign and odd texts all get a finite unit vector."""
+    vectors = encoder_of(kind).encode(HARD)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", MEANING)
+def test_similar_texts_are_nearer(kind: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """A longer spelling of a title is nearer to it than another profession, by a clear margin."""
+    engineer, senior, nurse = encoder_of(kind).encode(TEXTS[:3])
+    assert engineer @ senior > engineer @ nurse + 0.2
+
+
+@pytest.mark.parametrize("model", ["tiny", "minilm"])
+def test_onnx_agrees_with_the_reference(model: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """The export's vectors equal sentence-transformers' on 30 texts: cosine at least 0.9999."""
+    fast, reference = encoder_of(f"{model}-onnx"), encoder_of(f"{model}-reference")
+    assert len(HARD) == 30
+    cosines = (fast.encode(HARD) * reference.encode(HARD)).sum(axis=1)
+    assert cosines.min() >= 0.9999, HARD[int(cosines.argmin())]
+    assert fast.identity != reference.identity
+    assert fast.identity.split(":")[0] == reference.identity.split(":")[0]
+
+
+def test_onnx_vectors_do_not_depend_on_their_batch(minilm_dir: Path) -> None:
+    """The same text gives the same bits alone, and among many of its length."""
+    encoder = open_encoder(minilm_dir)
+    many = [f"engineer {chr(97 + i % 26)}" for i in range(300)]
+    together = encoder.encode(many)
+    assert np.array_equal(encoder.encode(many[7:8])[0], together[7])
+
+
+def test_serving_an_export_imports_no_torch(minilm_dir: Path) -> None:
+    """A fresh process opens the export and encodes without torch, transformers or the hub."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from training_service.adapters.encoders.loading import open_encoder\n"
+        f"assert open_encoder(Path({str(minilm_dir)!r})).encode(['a']).shape == (1, 384)\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'huggingface_hub'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

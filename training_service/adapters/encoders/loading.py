@@ -1,0 +1,77 @@
+"""A model folder to the encoder that its ``encoder.json`` names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from training_service.adapters.encoders.hashing import HashingEncoder
+from training_service.adapters.encoders.onnx import OnnxEncoder
+from training_service.domain.model import ENCODER_FILE, HASHING_FILE, EncoderChoice
+from training_service.errors import ArtifactError, shown
+from training_service.ports import Encoder
+
+
+def open_encoder(model_dir: Path) -> Encoder:
+    """The encoder of a model folder; torch is imported only where the reference serves.
+
+    ``ArtifactError`` when the folder has no ``encoder.json`` or does not load.
+    """
+    choice = read_choice(model_dir)
+    if choice.backend == "hashing":
+        return _hashing(model_dir)
+    if choice.backend == "onnx":
+        return OnnxEncoder(model_dir, choice.model_sha256)
+    return _reference(model_dir, choice)
+
+
+def read_choice(model_dir: Path) -> EncoderChoice:
+    """What ``encoder.json`` says; ``ArtifactError`` when it is missing or says nothing."""
+    path = model_dir / ENCODER_FILE
+    return EncoderChoice.from_record(_json(path), str(path))
+
+
+class EncoderLoader:
+    """The encoders of model folders, as the model manager asks for them."""
+
+    def open(self, model_dir: Path) -> Encoder:
+        """The encoder that ``encoder.json`` names."""
+        return open_encoder(model_dir)
+
+    def reference(self, model_dir: Path) -> Encoder:
+        """The sentence-transformers encoder of the folder."""
+        return _reference(model_dir, read_choice(model_dir))
+
+    def fast(self, model_dir: Path) -> Encoder:
+        """The encoder over the folder's ONNX export."""
+        return OnnxEncoder(model_dir, read_choice(model_dir).model_sha256)
+
+    def export(self, model_dir: Path, target: Path) -> None:
+        """Write the ONNX export of the folder's model to ``target``."""
+        from training_service.adapters.encoders.sentence_transformer import export_onnx
+
+        export_onnx(model_dir, target)
+
+
+def _reference(model_dir: Path, choice: EncoderChoice) -> Encoder:
+    from training_service.adapters.encoders.sentence_transformer import SentenceTransformerEncoder
+
+    return SentenceTransformerEncoder(model_dir, choice.model_sha256)
+
+
+def _hashing(model_dir: Path) -> Encoder:
+    record = _json(model_dir / HASHING_FILE)
+    dimension = record.get("dimension") if isinstance(record, dict) else None
+    if type(dimension) is not int or dimension < 2:
+        message = f"{model_dir / HASHING_FILE}: found {shown(record)}, expected a dimension"
+        raise ArtifactError(message, hint="build the version again")
+    return HashingEncoder(dimension)
+
+
+def _json(path: Path) -> object:
+    try:
+        found: object = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        message = f"{path}: unreadable ({shown(str(error))})"
+        raise ArtifactError(message, hint="build the version again") from error
+    return found

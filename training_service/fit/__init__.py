@@ -1,0 +1,1 @@
+"""Inputs -> the artefacts of a version."""

@@ -1,0 +1,111 @@
+"""A base model's folder to the copy of it that may be loaded: weights and plain text only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from training_service.domain.model import ResolvedModel
+from training_service.errors import ArtifactError, Fault, SafetyError, StorageError, shown
+from training_service.fit.export_cache import file_sha256
+
+_COPIED = frozenset({".json", ".txt", ".safetensors", ".md", ".model"})
+_REFUSED = frozenset(
+    {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".py", ".pyc"}
+)
+_OTHER_RUNTIMES = frozenset({"onnx", "openvino"})
+_MODULE_PREFIX = "sentence_transformers."
+_CHUNK_BYTES = 1 << 20
+
+
+def copy_model_folder(model: ResolvedModel, source: Path, target: Path) -> dict[str, str]:
+    """Copy what a model needs from ``source`` to ``target``; SHA-256 by relative POSIX path.
+
+    Raises ``SafetyError`` with every fault before a byte is copied: files that can hold code,
+    links that leave the folder, module classes from elsewhere. A snapshot of the hub may hold
+    files that other programs fetched; those are left where they are. ``ArtifactError`` without
+    weights, ``StorageError`` when the disk refuses.
+    """
+    try:
+        names = _names_to_copy(model, source)
+        return {name: _copy(source / name, target / name) for name in names}
+    except OSError as error:
+        where = error.filename or source
+        message = f"base model {shown(model.name)}: {where}: {error.strerror}"
+        raise StorageError(message, hint="check permissions and free space") from error
+
+
+def model_digests(model: ResolvedModel, source: Path) -> dict[str, str]:
+    """What ``copy_model_folder`` would return, without copying; raises the same."""
+    try:
+        return {name: file_sha256(source / name) for name in _names_to_copy(model, source)}
+    except OSError as error:
+        where = error.filename or source
+        message = f"base model {shown(model.name)}: {where}: {error.strerror}"
+        raise StorageError(message, hint="check permissions") from error
+
+
+def _names_to_copy(model: ResolvedModel, source: Path) -> list[str]:
+    fence = (model.fence or source).resolve()
+    names, faults = [], []
+    for path in _walk(source):
+        name = path.relative_to(source).as_posix()
+        if not path.resolve().is_relative_to(fence):
+            faults.append(Fault(name, "a link that leaves the model's folder"))
+        elif path.is_dir():
+            faults.append(Fault(name, "a link to a folder"))
+        elif path.suffix.lower() in _REFUSED and model.origin != "hub":
+            faults.append(Fault(name, "a file that can hold code, expected safetensors"))
+        elif path.suffix.lower() in _COPIED and path.is_file():
+            names.append(name)
+    faults += _module_faults(source) if "modules.json" in names else []
+    if faults:
+        raise SafetyError(
+            f"base model {shown(model.name)} refused, nothing of it was opened",
+            hint=f"{len(faults)} in all; give a folder with only the safetensors model",
+            faults=sorted(faults),
+        )
+    if not any(name.endswith(".safetensors") for name in names):
+        message = f"base model {shown(model.name)}: {source} holds no .safetensors weights"
+        raise ArtifactError(message, hint="save the model with sentence-transformers again")
+    return sorted(names)
+
+
+def _walk(source: Path) -> Iterator[Path]:
+    """Every file and every linked folder below ``source``, other runtimes' folders left out."""
+    for folder, folders, files in os.walk(source):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if name not in _OTHER_RUNTIMES)
+        yield from (here / name for name in folders if (here / name).is_symlink())
+        yield from (here / name for name in sorted(files))
+
+
+def _module_faults(source: Path) -> list[Fault]:
+    path = source / "modules.json"
+    try:
+        modules = json.loads(path.read_bytes())
+        found = [(str(each["type"]), str(each["path"])) for each in modules]
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"{path}: found no list of modules with type and path ({shown(str(error))})"
+        raise ArtifactError(message, hint="save the model again") from error
+    faults = []
+    for kind, place in found:
+        if not kind.startswith(_MODULE_PREFIX):
+            problem = f"found class {shown(kind)}, expected one of sentence_transformers"
+            faults.append(Fault("modules.json", problem))
+        if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
+            faults.append(Fault("modules.json", f"path {shown(place)} leaves the folder"))
+    return faults
+
+
+def _copy(source: Path, target: Path) -> str:
+    digest = hashlib.sha256()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as reading, target.open("xb") as writing:
+        while chunk := reading.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            writing.write(chunk)
+    return digest.hexdigest()
