@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from training_service.domain.model import ResolvedModel
 from training_service.domain.release import Reachability, ReloadOutcome
+from training_service.domain.run import BuildMode, Candidate, Finding, Served
 from training_service.domain.vectors import Matrix, Neighbours, Vectors
 
 Progress = Callable[[int], None]
@@ -111,3 +112,45 @@ class EncoderBackend(Protocol):
         Raises ``ArtifactError`` for a model that cannot be exported and ``DependencyError`` when
         a package it takes is not installed.
         """
+
+
+class Prepared(Protocol):
+    """Checked inputs of a run."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of all that shapes the version."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people on what was read."""
+
+    def record(self) -> dict[str, Any]:
+        """The inputs' digests and counts."""
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that shape the version."""
+
+
+P = TypeVar("P", bound=Prepared)
+
+
+class Recipe(Protocol[P]):
+    """The half of the road that differs from system to system."""
+
+    @property
+    def name(self) -> str:
+        """What ``--recipe`` calls it."""
+
+    def inspect(self) -> tuple[Finding, ...]:
+        """What a smoke test finds; writes nothing."""
+
+    def load(self, mode: BuildMode) -> P:
+        """Read and check all that ``mode`` needs."""
+
+    def build(self, inputs: P, staging: Path, served: Served | None, steps: Steps) -> Candidate:
+        """Fill ``staging`` with all of a version but its manifest, and score it."""
+
+
+LockStore = Callable[[str, str, float], AbstractContextManager[object]]
+"""Holds the store for a mode and a run id, after waiting so many seconds at most."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from training_service.domain.judgement import Held, Promoted
 from training_service.errors import StorageError
-from training_service.ports import Clock
+from training_service.ports import Clock, LockStore
 from training_service.release.notifier import Notifier, NotifyReport
 from training_service.release.promotions import PromotionRecord
 from training_service.release.version_manager import VersionManager
@@ -30,7 +28,7 @@ class ManualPromotion:
         self,
         versions: VersionManager,
         notifier: Notifier,
-        lock: Callable[[str, str, float], AbstractContextManager[object]],
+        lock: LockStore,
         clock: Clock,
     ) -> None:
         """Switch among ``versions`` while holding ``lock``, and tell through ``notifier``."""

@@ -1,0 +1,261 @@
+"""A mode becomes a run: load, build, judge, publish, promote or hold, notify, record.
+
+    mode                    feedback   judged   may promote
+    smoke-test              looked at  no       no, writes nothing
+    build-index             no         no       no
+    build-index-feedback    yes        no       no
+    full-train              yes        yes      yes
+
+What differs between recipes stays behind the ``Recipe`` protocol; this road is the same for all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Generic
+
+from training_service.domain.judgement import Held, Promoted, Verdict, verdict_name
+from training_service.domain.release import Manifest
+from training_service.domain.run import (
+    BuildMode,
+    Candidate,
+    Finding,
+    RunReport,
+    Served,
+    Unchanged,
+)
+from training_service.errors import ArtifactError
+from training_service.judge.evaluation_gate import GatePolicy, force, judge
+from training_service.judge.metrics import metrics
+from training_service.ports import Clock, LockStore, P, Recipe, ReloadHook
+from training_service.release.durable import write_json
+from training_service.release.journal import RunJournal
+from training_service.release.manifest import Draft
+from training_service.release.notifier import Notifier
+from training_service.release.store_check import look_at_store
+from training_service.release.version_manager import VersionInfo, VersionManager
+
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a person asked: ``force_reason`` overrules the gate; ``rebuild`` redoes known work."""
+
+    force_reason: str | None = None
+    rebuild: bool = False
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Run(Generic[P]):
+    """One run under way: what it works on, and the champion it set out to beat."""
+
+    mode: BuildMode
+    inputs: P
+    request: Request
+    journal: RunJournal
+    started_at: datetime
+    latest: str | None
+    served: Served | None
+
+
+class TrainingOrchestrator(Generic[P]):
+    """Runs the modes of one recipe over one store."""
+
+    def __init__(
+        self,
+        recipe: Recipe[P],
+        versions: VersionManager,
+        lock: LockStore,
+        *,
+        hook: ReloadHook | None,
+        policy: GatePolicy,
+        clock: Clock,
+    ) -> None:
+        """Put together by ``wiring``; without a ``hook`` no service is told."""
+        self._recipe = recipe
+        self._versions = versions
+        self._lock = lock
+        self._hook = hook
+        self._notifier = Notifier(versions.store, hook, clock)
+        self._policy = policy
+        self._clock = clock
+
+    def smoke_test(self) -> tuple[Finding, ...]:
+        """Look at inputs, model, store and service; nothing is written."""
+        store = look_at_store(self._versions.store)
+        return (*self._recipe.inspect(), store, self._look_at_service())
+
+    def run(self, mode: BuildMode, request: Request) -> RunReport:
+        """Build a version from the inputs, and in ``full-train`` promote it if it may be.
+
+        Inputs are read and checked before the store is touched at all. When a version of the same
+        inputs and settings serves, or was held against the same champion, nothing is done.
+        """
+        inputs = self._recipe.load(mode)
+        known = self._known(mode, inputs, request)
+        if known is not None:
+            return known
+        started_at = self._clock.now()
+        journal = RunJournal(None, _run_id(started_at), self._clock)
+        with self._lock(mode, journal.run_id, request.wait_s):
+            known = self._known(mode, inputs, request)
+            if known is not None:
+                return known
+            self._versions.sweep()
+            journal.attach(self._versions.store)
+            journal.note(mode=mode, recipe=self._recipe.name, inputs=inputs.record())
+            try:
+                latest = self._versions.latest_text()
+                served = self._served()
+                run = _Run(mode, inputs, request, journal, started_at, latest, served)
+                return self._finish(run, *self._make(run))
+            except BaseException as error:
+                journal.finish("failed", error=type(error).__name__, reason=str(error))
+                raise
+
+    def _make(self, run: _Run[P]) -> tuple[VersionInfo, Verdict, dict[str, Any]]:
+        """Build, judge and publish; what comes out is a version, whatever the verdict."""
+        with self._versions.staging(run.journal.run_id) as staging:
+            candidate = self._recipe.build(run.inputs, staging, run.served, run.journal)
+            verdict = self._verdict(run, candidate)
+            card = {**_told(verdict), **metrics(candidate.scorecard)}
+            with run.journal.step("publish"):
+                write_json(staging / METRICS_FILE, card)
+                info = self._versions.publish(staging, self._draft(run, candidate, card))
+        return info, verdict, card
+
+    def _verdict(self, run: _Run[P], candidate: Candidate) -> Verdict:
+        if candidate.scorecard is None:
+            hint = "`train versions promote` puts it in service"
+            return Held("not-judged", (f"{run.mode} builds and does not judge; {hint}",))
+        verdict = judge(candidate.scorecard, self._policy)
+        reason = run.request.force_reason
+        return verdict if reason is None else force(verdict, reason)
+
+    def _draft(self, run: _Run[P], candidate: Candidate, card: dict[str, Any]) -> Draft:
+        return Draft(
+            recipe=self._recipe.name,
+            mode=run.mode,
+            run_id=run.journal.run_id,
+            started_at=run.started_at,
+            fingerprint=run.inputs.fingerprint,
+            parent=run.served.version if run.served else None,
+            base_model=candidate.base_model,
+            inputs=run.inputs.record(),
+            settings={**run.inputs.settings(), "gate": asdict(self._policy)},
+            caches=candidate.caches,
+            scorecard=card,
+        )
+
+    def _finish(
+        self, run: _Run[P], info: VersionInfo, verdict: Verdict, card: dict[str, Any]
+    ) -> RunReport:
+        """Promote and notify where the verdict says so, and put the run on record."""
+        reload = None
+        if isinstance(verdict, Promoted):
+            digest = self._versions.manifest_sha256(info.name)
+            with run.journal.step("promote"):
+                self._notifier.announce(info.name, digest)
+                verdict = self._promote(run, info, verdict, card)
+            if isinstance(verdict, Promoted):
+                with run.journal.step("notify"):
+                    reload = self._notifier.notify(info.name, digest)
+        report = RunReport(
+            mode=run.mode,
+            run_id=run.journal.run_id,
+            version=info.name,
+            verdict=verdict,
+            metrics=_figures(card),
+            latest=self._versions.current(),
+            store=self._versions.store,
+            reload=None if reload is None else asdict(reload),
+            durations_s=run.journal.durations_s,
+            notes=run.inputs.notes,
+        )
+        run.journal.finish(verdict_name(verdict), **report.record())
+        return report
+
+    def _promote(
+        self, run: _Run[P], info: VersionInfo, verdict: Promoted, card: dict[str, Any]
+    ) -> Verdict:
+        answer = self._versions.promote(
+            info.name, verdict, expected=run.latest, run_id=run.journal.run_id, metrics=card
+        )
+        return answer if isinstance(answer, Held) else verdict
+
+    def _served(self) -> Served | None:
+        """The version in service, whole: judging against a damaged one would prove nothing."""
+        version = self._versions.current()
+        if version is None:
+            return None
+        faults = self._versions.verify(version)
+        if faults:
+            hint = "put a sound one in service with `train versions rollback`"
+            raise ArtifactError(f"latest is {version}, which is damaged", faults=faults, hint=hint)
+        settings = self._versions.manifest(version).settings
+        return Served(version, self._versions.path(version), settings)
+
+    def _known(self, mode: BuildMode, inputs: P, request: Request) -> RunReport | None:
+        """The report on a version that these inputs, settings and champion have made before."""
+        if request.rebuild:
+            return None
+        latest = self._versions.current()
+        same = [
+            info
+            for info in self._versions.list()
+            if info.manifest is not None
+            and info.manifest.fingerprint == inputs.fingerprint
+            and (info.name == latest or self._was_judged_so(info.manifest, latest, request))
+        ]
+        if not same:
+            return None
+        found = next((info for info in same if info.name == latest), same[-1])
+        if found.manifest is None or self._versions.verify(found.name):
+            return None
+        return RunReport(
+            mode=mode,
+            run_id=None,
+            version=found.name,
+            verdict=Unchanged(
+                was=str(found.manifest.scorecard.get("verdict")),
+                is_serving=found.name == latest,
+                reasons=tuple(found.manifest.scorecard.get("reasons", ())),
+            ),
+            metrics=_figures(found.manifest.scorecard),
+            latest=latest,
+            store=self._versions.store,
+            notes=inputs.notes,
+        )
+
+    def _was_judged_so(self, manifest: Manifest, latest: str | None, request: Request) -> bool:
+        """Whether the version was held against the champion of today, by the rules of today.
+
+        A mode that does not judge has nothing to hold it to.
+        """
+        same_rules = manifest.settings.get("gate") == asdict(self._policy)
+        if manifest.mode != "full-train":
+            return True
+        return manifest.parent == latest and same_rules and request.force_reason is None
+
+    def _look_at_service(self) -> Finding:
+        if self._hook is None:
+            return Finding("ML service", "ok", "no reload URL is set, so none is told")
+        found = self._hook.probe()
+        return Finding("ML service", "ok" if found.is_reachable else "warning", found.detail)
+
+
+def _run_id(moment: datetime) -> str:
+    """A name that sorts by time and is never given twice."""
+    return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    return {"verdict": verdict_name(verdict), "reasons": list(verdict.reasons)}
+
+
+def _figures(card: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in card.items() if name not in {"verdict", "reasons"}}

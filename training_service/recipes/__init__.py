@@ -1,0 +1,1 @@
+"""One file per system: the data's way through the stages."""

@@ -1,0 +1,172 @@
+"""Options and files become the checked, fingerprinted inputs of recipe ``semantic-index``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from training_service import __version__
+from training_service.domain.model import BaseModel
+from training_service.domain.records import Canonical, Feedback, IdKind, IndexForm
+from training_service.domain.run import BuildMode, Finding
+from training_service.errors import TrainError
+from training_service.fit.model_manager import ModelManager
+from training_service.ingest.canonical_loader import load_canonical
+from training_service.ingest.feedback_processor import load_feedback
+
+
+@dataclass(frozen=True)
+class SemanticIndexOptions:
+    """The settings that shape a version; see ``docs/settings.md`` for each."""
+
+    base_model: str
+    canonical_file: Path
+    feedback_file: Path
+    id_kind: IdKind | Literal["auto"]
+    index_form: IndexForm
+    chroma: bool
+    encoder: Literal["auto", "onnx", "reference"]
+    holdout_share: float
+    calibration_folds: int
+    min_calibration_queries: int
+    target_precision: float
+    recent_days: int
+    max_unknown_key_share: float
+    max_input_bytes: int
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The settings that are options of this recipe."""
+        return tuple(field.name for field in fields(cls))
+
+    def record(self) -> dict[str, Any]:
+        """The options that change what comes out, as JSON data; where files lie does not."""
+        places = ("canonical_file", "feedback_file", "max_input_bytes")
+        return {name: value for name, value in asdict(self).items() if name not in places}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Checked inputs of one run; ``model`` is the base model by name and digest."""
+
+    mode: BuildMode
+    canonical: Canonical
+    feedback: Feedback
+    model: BaseModel
+    options: SemanticIndexOptions
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that shapes the version: equal ones give equal versions.
+
+        Feedback counts by its rows, so the same rows in another order are the same input.
+        """
+        shape = {
+            "program": __version__,
+            "mode": self.mode,
+            "canonical": self.canonical.sha256,
+            "feedback": self.feedback.content_sha256,
+            "model": self.model.sha256,
+            "options": self.settings(),
+        }
+        return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """What stands in the manifest under ``inputs``."""
+        return {
+            "canonical": {
+                "sha256": self.canonical.sha256,
+                "entries": len(self.canonical.entries),
+                "texts": self.canonical.text_count,
+                "shared_texts": self.canonical.shared_texts,
+                "id_kind": self.canonical.id_kind,
+            },
+            "feedback": {
+                "content_sha256": self.feedback.content_sha256,
+                "confirmed": len(self.feedback.confirmed),
+                "rejected": len(self.feedback.rejected),
+                "left_out": self.feedback.counts,
+            },
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """What stands in the manifest under ``settings``."""
+        return self.options.record()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people on what was read and what was left out."""
+        ids = f"ids are taken as {self.canonical.id_kind}: {self.canonical.id_kind_reason}"
+        return (ids, *self.canonical.notes, *self.feedback.notes)
+
+
+def load_inputs(mode: BuildMode, options: SemanticIndexOptions, models: ModelManager) -> Inputs:
+    """Read and check everything ``mode`` needs, before anything is written.
+
+    Raises:
+        InputError: with every fault of the canonical data, else of the feedback.
+        DependencyError: the base model cannot be reached.
+    """
+    canonical = _canonical(options)
+    feedback = Feedback() if mode == "build-index" else _feedback(options, canonical)
+    return Inputs(mode, canonical, feedback, models.identify(options.base_model), options)
+
+
+def _canonical(options: SemanticIndexOptions) -> Canonical:
+    return load_canonical(
+        options.canonical_file, id_kind=options.id_kind, max_bytes=options.max_input_bytes
+    )
+
+
+def _feedback(options: SemanticIndexOptions, canonical: Canonical) -> Feedback:
+    return load_feedback(
+        options.feedback_file, canonical, max_unknown_key_share=options.max_unknown_key_share
+    )
+
+
+def inspect(options: SemanticIndexOptions, models: ModelManager) -> tuple[Finding, ...]:
+    """A finding each for canonical data, feedback and base model; nothing is written."""
+    found: list[Canonical] = []
+    findings = [_look("canonical data", lambda: _tell_canonical(options, found))]
+    if found:
+        findings.append(_look("feedback", lambda: _tell_feedback(options, found[0])))
+    else:
+        findings.append(Finding("feedback", "warning", "not read: its keys need canonical data"))
+    findings.append(_look("base model", lambda: _tell_model(options, models)))
+    return tuple(findings)
+
+
+def _look(subject: str, look: Callable[[], tuple[Literal["ok", "warning"], str]]) -> Finding:
+    try:
+        state, detail = look()
+    except TrainError as error:
+        return Finding(subject, "failed", str(error), error)
+    return Finding(subject, state, detail)
+
+
+def _tell_canonical(
+    options: SemanticIndexOptions, found: list[Canonical]
+) -> tuple[Literal["ok", "warning"], str]:
+    canonical = _canonical(options)
+    found.append(canonical)
+    counts = f"{len(canonical.entries)} concepts, {canonical.text_count} texts"
+    return "ok", "; ".join((f"{counts}, ids as {canonical.id_kind}", *canonical.notes))
+
+
+def _tell_feedback(
+    options: SemanticIndexOptions, canonical: Canonical
+) -> tuple[Literal["ok", "warning"], str]:
+    feedback = _feedback(options, canonical)
+    counts = f"{len(feedback.confirmed)} confirmed, {len(feedback.rejected)} rejected"
+    state: Literal["ok", "warning"] = "warning" if feedback.notes else "ok"
+    return state, "; ".join((counts, *feedback.notes))
+
+
+def _tell_model(
+    options: SemanticIndexOptions, models: ModelManager
+) -> tuple[Literal["ok", "warning"], str]:
+    return "ok", models.identify(options.base_model).detail

@@ -1,0 +1,230 @@
+"""Feedback -> a challenger that learned from one side of it -> its scorecard on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from training_service.domain.judgement import ChampionBasis, Scorecard, SliceComparison
+from training_service.domain.records import (
+    FeedbackRow,
+    IndexRow,
+    LabelledQuery,
+    normalise,
+)
+from training_service.domain.run import Served
+from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
+from training_service.domain.vectors import Matrix
+from training_service.judge.calibration_rows import CalibrationRows, collect
+from training_service.judge.scorers import Outcome, compare, outcomes, summarise
+from training_service.judge.threshold_calibrator import calibrate
+from training_service.match.files import MatcherFiles
+from training_service.match.matcher import Matcher, build_matcher
+from training_service.match.memory import ReviewedAnswers
+from training_service.prepare.enricher import index_rows
+from training_service.prepare.splitter import (
+    RecentWindow,
+    Split,
+    fold_of,
+    is_held_out,
+    recent_window,
+)
+from training_service.prepare.text_vectors import TextVectors
+from training_service.recipes.semantic_inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Material:
+    """The inputs as a matcher sees them: queries with their sides, and a vector for each text."""
+
+    inputs: Inputs
+    split: Split
+    vectors: TextVectors
+
+    def matcher(self, confirmed: Iterable[FeedbackRow]) -> Matcher:
+        """A matcher with the default parameters that knows the ``confirmed`` rows and no other."""
+        rows = rows_with(self.inputs, confirmed)
+        matrix = self.vectors.of([row.text for row in rows])
+        return build_matcher(rows, matrix, self.inputs.canonical.labels, self.vectors.encoder)
+
+    def of(self, queries: Sequence[LabelledQuery]) -> Matrix:
+        """The vectors (q, d) of ``queries``."""
+        return self.vectors.of([query.text for query in queries])
+
+
+def rows_with(inputs: Inputs, confirmed: Iterable[FeedbackRow]) -> tuple[IndexRow, ...]:
+    """The index rows of the canonical data and the ``confirmed`` rows."""
+    return index_rows(inputs.canonical, confirmed, form=inputs.options.index_form)
+
+
+def texts_to_encode(inputs: Inputs, queries: Iterable[LabelledQuery]) -> set[str]:
+    """Every text that a row of any matcher of the run embeds, and every query.
+
+    The rows of a part of the answers are among those of all, but where answers are merged into
+    the concept's text.
+    """
+    sets = [inputs.feedback.confirmed]
+    if inputs.mode == "full-train" and inputs.options.index_form == "merged":
+        learned = learned_rows(inputs)
+        folds = inputs.options.calibration_folds
+        sets += [learned, *(_outside(fold, learned, folds) for fold in range(folds))]
+    texts = {row.text for confirmed in sets for row in rows_with(inputs, confirmed)}
+    return texts | {query.text for query in queries}
+
+
+def learned_rows(inputs: Inputs) -> tuple[FeedbackRow, ...]:
+    """The confirmed rows that may be learned from before the judgement."""
+    share = inputs.options.holdout_share
+    return tuple(row for row in inputs.feedback.confirmed if not is_held_out(row.group, share))
+
+
+def _outside(fold: int, rows: Iterable[FeedbackRow], folds: int) -> tuple[FeedbackRow, ...]:
+    return tuple(row for row in rows if fold_of(row.group, folds) != fold)
+
+
+def learn(material: Material) -> Matcher:
+    """The challenger: it has seen the learning side alone, and is calibrated cross-fitted on it.
+
+    Each fold is scored by an index without its own answers, so weights and thresholds rest on
+    queries that no part has seen.
+    """
+    options = material.inputs.options
+    rows = learned_rows(material.inputs)
+    confirmed = sum(1 for query in material.split.learn if query.gold)
+    scored = None
+    if confirmed >= options.min_calibration_queries:
+        scored = _cross_scored(material, rows, options.calibration_folds)
+    parameters = calibrate(
+        scored,
+        target_precision=options.target_precision,
+        min_queries=options.min_calibration_queries,
+    )
+    return replace(material.matcher(rows), parameters=replace(parameters, queries=confirmed))
+
+
+def _cross_scored(material: Material, rows: Sequence[FeedbackRow], folds: int) -> CalibrationRows:
+    parts: list[CalibrationRows] = []
+    for fold in range(folds):
+        queries = [q for q in material.split.learn if fold_of(q.group, folds) == fold]
+        if queries:
+            matcher = material.matcher(_outside(fold, rows, folds))
+            parts.append(collect(matcher, queries, material.of(queries), fold))
+    return CalibrationRows.join(parts)
+
+
+def replay(material: Material, shipped: Matcher) -> tuple[Outcome, ...]:
+    """The shipped matcher on every confirmed query, the ones it knows by heart included."""
+    sides = (*material.split.learn, *material.split.holdout)
+    queries = [query for query in sides if query.gold]
+    return outcomes(shipped, queries, material.of(queries))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a judgement takes place on: the unseen queries, and whom the challenger meets."""
+
+    queries: tuple[LabelledQuery, ...]
+    champion: Matcher | None = None
+    version: str | None = None
+    basis: ChampionBasis = "no champion"
+
+
+def bench(material: Material, served: Served | None, files: MatcherFiles) -> Bench:
+    """The held-out queries that neither side learned from, and the champion without them.
+
+    A query keeps its side from run to run, so the champion's weights and thresholds never saw
+    today's held-out queries; its index did, so those rows are left out. Where the feedback is
+    baked into the index texts (form ``merged``) they cannot be, and the queries that the
+    champion's snapshot does not have are judged on instead.
+    """
+    judged = [query for query in material.split.holdout if query.gold]
+    if served is None:
+        return Bench(tuple(judged))
+    share = min(
+        float(served.settings.get("holdout_share", 1.0)), material.inputs.options.holdout_share
+    )
+    judged = [query for query in judged if is_held_out(query.group, share)]
+    champion = replace(
+        files.read(served.path, lambda row: not _is_held_answer(row, share)),
+        memory=ReviewedAnswers(),
+    )
+    if served.settings.get("index_form") != "merged":
+        basis: ChampionBasis = (
+            "its shipped index without the held-out answers, which its weights never saw"
+        )
+        return Bench(tuple(judged), champion, served.version, basis)
+    seen = _snapshot_groups(served)
+    newer = tuple(query for query in judged if query.group not in seen)
+    basis = "queries newer than its feedback snapshot"
+    return Bench(newer, champion, served.version, basis)
+
+
+def _is_held_answer(row: IndexRow, share: float) -> bool:
+    return row.kind == "feedback" and is_held_out(normalise(row.text), share)
+
+
+def _snapshot_groups(served: Served) -> frozenset[str]:
+    path = served.path / SNAPSHOT_FOLDER / FEEDBACK_FILE
+    return frozenset(row.group for row in feedback_from_lines(path.read_bytes(), str(path)))
+
+
+def judge(material: Material, challenger: Matcher, place: Bench, now: datetime) -> Scorecard:
+    """Challenger and champion on the same unseen queries, all of them and the recent ones."""
+    vectors = material.of(place.queries)
+    new = outcomes(challenger, place.queries, vectors)
+    old = None
+    if place.champion is not None:
+        if place.champion.encoder.identity != challenger.encoder.identity:
+            vectors = place.champion.encoder.encode([query.text for query in place.queries])
+        old = outcomes(place.champion, place.queries, vectors)
+    everything = (*material.split.learn, *material.split.holdout)
+    window = recent_window(everything, material.inputs.options.recent_days, now)
+    return Scorecard(
+        holdout=compare("held-out", new, old) if new else None,
+        recent=_recent(place.queries, new, old, window),
+        replay=None,
+        recent_window=str(window) if window else "no row has a timestamp",
+        champion_version=place.version,
+        champion_basis=place.basis,
+        notes=_notes(material, challenger, place.queries),
+    )
+
+
+def _recent(
+    queries: Sequence[LabelledQuery],
+    new: Sequence[Outcome],
+    old: Sequence[Outcome] | None,
+    window: RecentWindow | None,
+) -> SliceComparison | None:
+    chosen = [i for i, q in enumerate(queries) if window is not None and q.timestamp in window]
+    if not chosen:
+        return None
+    champion = None if old is None else [old[i] for i in chosen]
+    return compare("recent", [new[i] for i in chosen], champion)
+
+
+def _notes(
+    material: Material, challenger: Matcher, judged: Sequence[LabelledQuery]
+) -> tuple[str, ...]:
+    parameters = challenger.parameters
+    needed = material.inputs.options.min_calibration_queries
+    seen = f"{parameters.queries} confirmed queries"
+    if parameters.source == "defaults":
+        notes = [f"weights and thresholds are the defaults: {seen} to calibrate on, not {needed}"]
+    else:
+        notes = [f"weights and thresholds are calibrated on {seen}, cross-fitted"]
+        if parameters.thresholds.accept_score is None:
+            target = f"precision {parameters.target_precision:g} on unseen feedback"
+            notes.append(f"no score reached {target}: nothing is accepted without review")
+    known = {normalise(t) for entry in material.inputs.canonical.entries for t in entry.texts}
+    verbatim = sum(query.group in known for query in judged)
+    if verbatim:
+        unseen = f"{verbatim} of {len(judged)} unseen queries"
+        notes.append(f"{unseen} stand word for word in the canonical data")
+    return tuple(notes)
+
+
+def with_replay(scorecard: Scorecard, found: Sequence[Outcome]) -> Scorecard:
+    """``scorecard`` with the replay scores beside the ones that decide."""
+    return replace(scorecard, replay=summarise(found) if found else None)

@@ -1,0 +1,127 @@
+"""Settings become adapters, recipes and the orchestrator: the only place that puts them together.
+
+What is heavy is imported by the function that needs it, so that a command pays for what it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training_service.adapters.clock import SystemClock
+from training_service.ports import Encoder, ProgressBars, ReloadHook, no_progress_bars
+from training_service.release.manual_promotion import ManualPromotion
+from training_service.release.notifier import Notifier
+from training_service.release.version_manager import VersionManager
+
+if TYPE_CHECKING:
+    from training_service.match.matcher import Matcher
+    from training_service.orchestrator import TrainingOrchestrator
+    from training_service.recipes.semantic_index import SemanticIndex
+    from training_service.recipes.semantic_inputs import Inputs
+    from training_service.settings import TrainingConfig
+
+VECTORS_FOLDER = "vectors"
+EXPORTS_FOLDER = "exports"
+
+
+def version_manager(config: TrainingConfig) -> VersionManager:
+    """The versions of the configured store."""
+    return VersionManager(config.model_store_base, SystemClock())
+
+
+def manual_promotion(config: TrainingConfig) -> ManualPromotion:
+    """Puts versions of the configured store in service on a person's word."""
+    clock = SystemClock()
+    notifier = Notifier(config.model_store_base, reload_hook(config), clock)
+    return ManualPromotion(version_manager(config), notifier, partial(store_lock, config), clock)
+
+
+def reload_hook(config: TrainingConfig) -> ReloadHook | None:
+    """The configured ML service, ``None`` when none is to be told."""
+    from training_service.adapters.http_clients import HttpReloadHook
+
+    url = config.ml_service_reload_url
+    return None if url is None else HttpReloadHook(str(url))
+
+
+def store_lock(
+    config: TrainingConfig, mode: str, run_id: str, wait_s: float
+) -> AbstractContextManager[object]:
+    """Holds the configured store for one run."""
+    from training_service.adapters.store_lock import StoreLock
+
+    return StoreLock(config.model_store_base, mode, run_id, wait_s=wait_s)
+
+
+def open_matcher(version: Path) -> Matcher:
+    """The matcher that the version in the folder ``version`` serves."""
+    from training_service.adapters.matcher_files import VersionMatcherFiles
+
+    return VersionMatcherFiles().read(version)
+
+
+def orchestrator(
+    config: TrainingConfig, progress: ProgressBars = no_progress_bars
+) -> TrainingOrchestrator[Inputs]:
+    """The orchestrator of the configured recipe and store."""
+    from training_service.judge.evaluation_gate import GatePolicy
+    from training_service.orchestrator import TrainingOrchestrator
+
+    recipes = {"semantic-index": semantic_index}
+    return TrainingOrchestrator(
+        recipes[config.recipe](config, progress),
+        version_manager(config),
+        partial(store_lock, config),
+        hook=reload_hook(config),
+        policy=GatePolicy(
+            min_accuracy=config.min_accuracy,
+            min_queries=config.min_holdout_queries,
+            max_regression=config.max_regression,
+        ),
+        clock=SystemClock(),
+    )
+
+
+def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIndex:
+    """The recipe ``semantic-index`` with real models, indexes and caches."""
+    from training_service.adapters.chroma_process import ChromaProcess
+    from training_service.adapters.encoders.loading import EncoderLoader
+    from training_service.adapters.faiss_index import FaissIndex
+    from training_service.adapters.matcher_files import VersionMatcherFiles
+    from training_service.adapters.model_sources import ModelSources
+    from training_service.fit.index_builder import IndexBuilder
+    from training_service.fit.model_manager import ModelManager
+    from training_service.recipes.semantic_index import SemanticIndex, Tools
+    from training_service.recipes.semantic_inputs import SemanticIndexOptions
+    from training_service.release.durable import write_bytes
+
+    remember = _cached(config.cache_dir)
+    exports = config.cache_dir / EXPORTS_FOLDER if config.cache_dir else None
+    options = SemanticIndexOptions(
+        **{name: getattr(config, name) for name in SemanticIndexOptions.names()}
+    )
+    tools = Tools(
+        models=ModelManager(ModelSources(), EncoderLoader(), exports),
+        index_builder=IndexBuilder(
+            FaissIndex, write_bytes, ChromaProcess() if config.chroma else None
+        ),
+        matcher_files=VersionMatcherFiles(remember),
+        remember=remember,
+        clock=SystemClock(),
+        progress=progress,
+    )
+    return SemanticIndex(options, tools)
+
+
+def _cached(cache_dir: Path | None) -> Callable[[Encoder], Encoder]:
+    """Puts the embedding cache before an encoder; nothing without a cache folder."""
+    from training_service.adapters.encoders.cache import CachedEncoder
+
+    if cache_dir is None:
+        return lambda encoder: encoder
+    folder = cache_dir / VECTORS_FOLDER
+    return lambda encoder: CachedEncoder(encoder, folder)
