@@ -1,24 +1,25 @@
 """A version becomes known to an ML service over HTTP, within hard limits of time and size.
 
-The standard library's client is used on purpose: it follows no redirect, reads no proxy variables
-and lets every wait be bounded. Each exchange runs in a thread of its own, because neither a name
-look-up nor a server that drips bytes can be bounded from within.
+Requests go through the transport of ``requests`` without its Session: a transport follows no
+redirect and reads no proxy variable or netrc, while a Session told not to follow a redirect still
+reads all of its body. Each exchange runs in a thread of its own, because neither a name look-up
+nor a server that drips bytes can be bounded from within.
 """
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, wait
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _MIN_SECRET_CHARS = 4
 _HINT = "expected something like http://ml-service:8000/reload"
+_CHUNK_BYTES = 1024
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json",
@@ -69,6 +71,11 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.is_tls else 'http'}://{host}:{self.port}{self.path}"
 
+    @property
+    def url(self) -> str:
+        """The URL for the transport, with its query."""
+        return f"{self.label}?{self.query}" if self.query else self.label
+
     def scrubbed(self, text: str) -> str:
         """``text`` without the query and without any value in it."""
         values = {self.query, *(value for _, value in parse_qsl(self.query))}
@@ -100,7 +107,7 @@ def parse_endpoint(url: str) -> Endpoint:
     if not host:
         raise UsageError("the reload URL names no host", hint=_HINT)
     is_tls = parts.scheme == "https"
-    standard = http.client.HTTPS_PORT if is_tls else http.client.HTTP_PORT
+    standard = 443 if is_tls else 80
     return Endpoint(is_tls, host, port or standard, parts.path or "/", parts.query)
 
 
@@ -135,35 +142,43 @@ class HttpReloadHook:
         """Whether the service takes a connection within the connect limit; nothing is sent."""
         where = (self._endpoint.host, self._endpoint.port)
         limit_s = self._limits.connect_s
-
-        def connect() -> None:
-            socket.create_connection(where, timeout=limit_s).close()
-
         try:
-            _within(limit_s, connect, _do_nothing)
+            _within(limit_s, lambda: socket.create_connection(where, timeout=limit_s).close())
         except (OSError, ValueError) as problem:
             return Reachability(is_reachable=False, detail=self._told(_why(problem)))
         return Reachability(is_reachable=True, detail=self._told("takes connections"))
 
-    def _ask(self, body: bytes, deadline: float) -> _Answer:
-        exchange = _Exchange(self._endpoint, self._limits, body)
-        left_s = max(deadline - time.monotonic(), 0.0)
+    def _ask(self, content: bytes, deadline: float) -> _Answer:
+        body = _Body(content, deadline)
         try:
-            return _within(left_s, exchange.run, exchange.abort)
-        except _OutOfTimeError:
+            return _within(deadline - time.monotonic(), lambda: self._exchange(body))
+        except TimeoutError:  # the deadline: the time-outs of requests are of another class
             return _Answer(problem=f"no complete answer within {self._limits.total_s:g} s")
-        except (OSError, http.client.HTTPException, ValueError) as problem:
-            is_unsent = not exchange.is_connected and not isinstance(problem, ssl.SSLError)
-            return _Answer(problem=_why(problem), is_unsent=is_unsent)
+        except (OSError, ValueError) as problem:  # every exception of requests is an OSError
+            is_tls = any(isinstance(each, ssl.SSLError) for each in _causes(problem))
+            return _Answer(problem=_why(problem), is_unsent=not (body.is_sent or is_tls))
+
+    def _exchange(self, body: _Body) -> _Answer:
+        from requests import Request  # 0.1 s
+        from requests.adapters import HTTPAdapter
+
+        request = Request("POST", self._endpoint.url, headers=_HEADERS, data=body).prepare()
+        timeout = (self._limits.connect_s, self._limits.read_s)
+        with (
+            closing(HTTPAdapter()) as transport,
+            transport.send(request, stream=True, timeout=timeout, verify=_trusted()) as response,
+        ):
+            begun = b""
+            for piece in response.iter_content(_CHUNK_BYTES):
+                body.check_time()
+                begun += piece
+                if len(begun) > self._limits.body_bytes:
+                    break
+            return _Answer(response.status_code, begun)
 
     def _judged(self, answer: _Answer, version: str, attempts: int) -> ReloadOutcome:
-        if answer.problem:
-            return ReloadOutcome("failed", self._told(answer.problem), attempts)
-        if answer.is_redirect:
-            detail = f"answered {answer.status}, a redirect, which is not followed"
-            return ReloadOutcome("failed", self._told(detail), attempts)
-        if not answer.is_success:
-            return ReloadOutcome("failed", self._told(f"answered {answer.status}"), attempts)
+        if answer.refusal:
+            return ReloadOutcome("failed", self._told(answer.refusal), attempts)
         named = _version_in(answer.body, self._limits.body_bytes)
         if named == version:
             detail = f"confirmed that it serves {version}"
@@ -178,10 +193,6 @@ class HttpReloadHook:
         return f"{self._endpoint.label} {self._endpoint.scrubbed(what)}"
 
 
-class _OutOfTimeError(TimeoutError):
-    """The deadline came first."""
-
-
 @dataclass(frozen=True)
 class _Answer:
     """What came back; ``is_unsent`` when no connection was made, so the service saw nothing."""
@@ -192,58 +203,47 @@ class _Answer:
     is_unsent: bool = False
 
     @property
-    def is_success(self) -> bool:
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
-
-    @property
-    def is_redirect(self) -> bool:
-        return HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.BAD_REQUEST
+    def refusal(self) -> str:
+        if self.problem or 200 <= self.status < 300:
+            return self.problem
+        note = ", a redirect, which is not followed" if 300 <= self.status < 400 else ""
+        return f"answered {self.status}{note}"
 
     @property
     def is_worth_retrying(self) -> bool:
-        return self.is_unsent or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return self.is_unsent or self.status >= 500
 
 
-class _Exchange:
-    """One request and its answer, run in one thread and aborted from another."""
+class _Body(io.BytesIO):
+    """What is sent; the transport reads it once there is a connection, and never too late."""
 
-    def __init__(self, endpoint: Endpoint, limits: HttpLimits, body: bytes) -> None:
-        self._limits = limits
-        self._body = body
-        self._path = endpoint.path + (f"?{endpoint.query}" if endpoint.query else "")
-        self._is_aborted = False
-        # Kept apart from the connection, which forgets its socket once the answer begins.
-        self._socket: socket.socket | None = None
-        kind = http.client.HTTPSConnection if endpoint.is_tls else http.client.HTTPConnection
-        self._connection = kind(endpoint.host, endpoint.port, timeout=limits.connect_s)
+    def __init__(self, content: bytes, deadline: float) -> None:
+        super().__init__(content)
+        self._deadline = deadline
+        self.is_sent = False
 
-    @property
-    def is_connected(self) -> bool:
-        return self._socket is not None
+    def check_time(self) -> None:
+        """TimeoutError once nobody waits for the answer any more."""
+        if time.monotonic() >= self._deadline:
+            raise TimeoutError
 
-    def run(self) -> _Answer:
-        try:
-            self._connection.connect()
-            self._socket = self._connection.sock
-            if self._is_aborted:
-                raise _OutOfTimeError
-            self._socket.settimeout(self._limits.read_s)
-            self._connection.request("POST", self._path, self._body, _HEADERS)
-            with self._connection.getresponse() as response:
-                return _Answer(response.status, response.read(self._limits.body_bytes + 1))
-        finally:
-            self._connection.close()
-
-    def abort(self) -> None:
-        """Wake the thread that waits in ``run``; it then sends nothing more."""
-        self._is_aborted = True
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.check_time()
+        self.is_sent = True
+        return super().read(size)
 
 
-def _within(seconds: float, work: Callable[[], T], abort: Callable[[], None]) -> T:
-    """What ``work`` returns or raises, or ``_OutOfTimeError`` after ``seconds``."""
+def _trusted() -> str | bool:
+    """The certificates the system trusts (SSL_CERT_FILE), or the list that requests brings."""
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath or True
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """What ``work`` returns or raises, or TimeoutError after ``seconds``.
+
+    Work that is late goes on in its thread, which does not keep the process from ending.
+    """
     result: Future[T] = Future()
 
     def run() -> None:
@@ -253,36 +253,38 @@ def _within(seconds: float, work: Callable[[], T], abort: Callable[[], None]) ->
             result.set_exception(problem)
 
     threading.Thread(target=run, name="reload", daemon=True).start()
-    wait([result], timeout=seconds)
-    if not result.done():
-        abort()
-        raise _OutOfTimeError
-    return result.result()
-
-
-def _do_nothing() -> None:
-    """A connection attempt ends by its own limit."""
+    return result.result(timeout=seconds)
 
 
 def _why(problem: Exception) -> str:
     """The failure in our own words: the texts of libraries may hold the URL and its secrets."""
+    causes = tuple(_causes(problem))
     for kind, words in _WORDS:
-        if isinstance(problem, kind):
+        if any(isinstance(each, kind) for each in causes):
             return words
-    code = getattr(problem, "errno", None)
-    return os.strerror(code) if isinstance(code, int) else f"failed: {type(problem).__name__}"
+    codes = (each.errno for each in causes if isinstance(each, OSError))
+    code = next((code for code in codes if code is not None), None)
+    return f"failed: {type(problem).__name__}" if code is None else os.strerror(code)
+
+
+def _causes(problem: BaseException) -> Iterator[BaseException]:
+    """``problem`` and all that it came from: requests wraps what failed several times over."""
+    yield problem
+    for cause in (problem.__cause__, problem.__context__):
+        if cause is not None:
+            yield from _causes(cause)
 
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (ConnectionRefusedError, "refused the connection"),
-    (http.client.RemoteDisconnected, "closed the connection without an answer"),
     (ConnectionResetError, "closed the connection without an answer"),
     (socket.gaierror, "cannot be found: the name look-up failed"),
-    (UnicodeError, "cannot be found: the host name is none"),
     (ssl.SSLCertVerificationError, "shows a certificate that is not trusted"),
     (ssl.SSLError, "failed to agree on TLS"),
     (TimeoutError, "did not answer in time"),
+    (http.client.IncompleteRead, "broke off its answer"),
     (http.client.HTTPException, "answered something that is not HTTP"),
+    (ValueError, "cannot be found: the host name is none"),
 )
 
 
