@@ -16,15 +16,21 @@ LogFormat = Literal["console", "json"]
 
 _TALKATIVE = (
     "chromadb",
+    "faiss",
     "filelock",
     "httpx",
     "huggingface_hub",
+    "onnx_ir",
     "onnxscript",
     "sentence_transformers",
+    "torch.onnx",
     "transformers",
     "urllib3",
 )
-"""Libraries whose INFO lines tell a user nothing; they are heard from WARNING on."""
+"""Libraries whose INFO and DEBUG lines tell a user nothing; they are heard from WARNING on."""
+
+_INDISCREET = ("urllib3.connection",)
+"""Libraries whose warnings hold whole URLs, with the tokens in them; they are not heard."""
 
 
 class _PresentStderr(logging.StreamHandler[TextIO]):
@@ -79,9 +85,15 @@ def configure_logging(
     root.handlers[:] = [handler]
     lowest = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(lowest, logging.WARNING) if quiet else lowest)
+    _hush()
+    logging.captureWarnings(capture=True)
+
+
+def _hush() -> None:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.captureWarnings(capture=True)
+    for name in _INDISCREET:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _rendering(log_format: LogFormat, *, colour: bool) -> list[Processor]:

@@ -28,7 +28,7 @@ from training_service.cli.options import shared_parameters
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from training_service.observability import LogFormat
+    from training_service.observability import LogFormat, LogLevel
     from training_service.settings import LoadedSettings
 
 P = ParamSpec("P")
@@ -56,15 +56,24 @@ class Frame:
 
         environ = os.environ  # noqa: TID251 -- the one place that hands it to the settings
         loaded = load_settings(self.flags, environ, self.config_file, assignments=self.assignments)
+        log_format = self._log_format(loaded.config.log_format)
         configure_logging(
-            "debug" if self.debug else loaded.config.log_level,
-            self._log_format(loaded.config.log_format),
+            self._log_level(loaded, log_format),
+            log_format,
             quiet=self.quiet and not self.debug,
             colour=streams.wants_colour(sys.stderr, environ),
         )
         for note in loaded.notes:
             self.note(note)
         return loaded
+
+    def _log_level(self, loaded: LoadedSettings, log_format: LogFormat) -> LogLevel:
+        if self.debug:
+            return "debug"
+        is_watched = sys.stderr is not None and sys.stderr.isatty() and log_format == "console"
+        if is_watched and loaded.origins["log_level"] == "default":
+            return "warning"  # progress bars and the report tell a person the same, and better
+        return loaded.config.log_level
 
     def _log_format(self, wanted: Literal["auto", "console", "json"]) -> LogFormat:
         if wanted != "auto":

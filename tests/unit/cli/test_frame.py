@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner
 
@@ -224,6 +227,39 @@ def test_a_command_gets_its_own_and_the_shared_flags() -> None:
     described = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"}).stdout
     assert "Do the work." in described
     assert "[env var: MODEL_STORE_BASE]" in described
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+@pytest.mark.parametrize(
+    ("flags", "debug", "is_heard_on_a_terminal"),
+    [
+        ({}, False, False),
+        ({"log_level": "info"}, False, True),
+        ({"log_format": "console"}, False, False),
+        ({"log_format": "json"}, False, True),
+        ({}, True, True),
+    ],
+    ids=["default", "level asked for", "console", "json", "debug"],
+)
+def test_a_terminal_hears_warnings_unless_more_is_asked_for(
+    flags: Mapping[str, object],
+    debug: bool,
+    is_heard_on_a_terminal: bool,
+    is_terminal: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a pipe info lines are written; on a terminal only those somebody asked for."""
+    reader, writer = os.openpty() if is_terminal else os.pipe()
+    with os.fdopen(writer, "w", buffering=1) as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", stream)
+        Frame(flags=flags, debug=debug).settings()
+        structlog.get_logger().info("canonical.loaded")
+        structlog.get_logger().warning("feedback.missing")
+        written = os.read(reader, 10_000).decode()
+        while "feedback.missing" not in written:
+            written += os.read(reader, 10_000).decode()
+    os.close(reader)
+    assert ("canonical.loaded" in written) == (is_heard_on_a_terminal or not is_terminal)
 
 
 def test_foreign_text_stays_on_its_line() -> None:

@@ -182,7 +182,9 @@ def test_json_log_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(log_format="json")
     structlog.get_logger().warning("feedback.missing", path="f.csv")
     logging.getLogger("somebody").warning("half\nway %d", 5)
-    logging.getLogger("httpx").info("unheard")
+    for name in ("httpx", "onnx_ir.passes", "torch.onnx", "faiss.loader", "urllib3", "filelock"):
+        logging.getLogger(name).info("unheard")
+    logging.getLogger("urllib3.connection").warning("unheard: it names URLs with their tokens")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(capture=True)
