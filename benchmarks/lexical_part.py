@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from rapidfuzz import fuzz, process, utils
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -72,14 +73,19 @@ def compare(
 
 
 def _candidates(
-    matcher: Matcher, texts: list[str], starts: np.ndarray
+    matcher: Matcher, texts: list[str], starts: npt.NDArray[np.intp]
 ) -> dict[str, Callable[[Sequence[str]], Matrix]]:
     def tfidf(analyzer: str, grams: tuple[int, int]) -> Callable[[Sequence[str]], Matrix]:
         vectorizer = TfidfVectorizer(
             analyzer=analyzer, ngram_range=grams, sublinear_tf=True, dtype=np.float32
         )
         stored = vectorizer.fit_transform(texts).T.tocsr()
-        return lambda queries: _best_five((vectorizer.transform(queries) @ stored).toarray(), starts)
+
+        def score(queries: Sequence[str]) -> Matrix:
+            found = (vectorizer.transform(queries) @ stored).toarray()
+            return _best_five(np.asarray(found, dtype=np.float32), starts)
+
+        return score
 
     def fuzzy(scorer: Callable[..., float]) -> Callable[[Sequence[str]], Matrix]:
         prepared = [utils.default_process(text) for text in texts]
@@ -87,7 +93,7 @@ def _candidates(
         def score(queries: Sequence[str]) -> Matrix:
             asked = [utils.default_process(query) for query in queries]
             found = process.cdist(asked, prepared, scorer=scorer, workers=-1, dtype=np.float32)
-            return _best_five(found / 100, starts)
+            return _best_five((found / 100).astype(np.float32), starts)
 
         return score
 
@@ -101,7 +107,7 @@ def _candidates(
     }
 
 
-def _best_five(scores: Matrix, starts: np.ndarray) -> Matrix:
+def _best_five(scores: Matrix, starts: npt.NDArray[np.intp]) -> Matrix:
     """The mean of the five best rows of each concept (q, concepts)."""
     ends = [*starts[1:], scores.shape[1]]
     columns = []

@@ -50,19 +50,22 @@ def measure(data: Path, salt: str, folder: Path) -> dict[str, object]:
     asked = sorted(query for query in gold if not _is_learned(query, salt))
     rows = _write_learned(data / "feedback.csv", folder / "feedback.csv", salt)
     _write_queries(asked, folder / "asked.csv")
-    common = ["--store", str(folder / "store")]
+    store = ("--store", str(folder / "store"))
     began_s = time.monotonic()
     trained = _train(
         folder,
-        ["full-train", "--canonical", str(data / "canonical.json"), *common]
-        + ["--feedback", str(folder / "feedback.csv"), "--min-accuracy", "0.5"]
-        + ["--reload-url", "", "--json"],
+        "full-train",
+        *store,
+        *("--canonical", str(data / "canonical.json")),
+        *("--feedback", str(folder / "feedback.csv")),
+        *("--min-accuracy", "0.5", "--reload-url", "", "--json"),
     )
     train_s = time.monotonic() - began_s
     report = json.loads(trained)
     began_s = time.monotonic()
     answers = folder / "answers.csv"
-    _train(folder, ["match", "--input", str(folder / "asked.csv"), "--output", str(answers), *common])
+    asked_file = str(folder / "asked.csv")
+    _train(folder, "match", *store, "--input", asked_file, "--output", str(answers))
     match_s = time.monotonic() - began_s
     right = sum(key in gold[query] for query, key in _first(answers).items())
     interval = wilson_interval(right, len(asked))
@@ -107,7 +110,7 @@ def _write_queries(queries: Sequence[str], path: Path) -> None:
         csv.writer(file).writerows([["query"], *([query] for query in queries)])
 
 
-def _train(folder: Path, arguments: Sequence[str]) -> str:
+def _train(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "training_service", *arguments]
     environment = {**os.environ, "TRAIN_CACHE_DIR": str(folder / "cache")}
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)

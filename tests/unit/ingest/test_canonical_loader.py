@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -265,11 +264,9 @@ def test_any_json_value_loads_or_is_refused(canonical_of: Load, value: object) -
 
 
 @pytest.mark.skipif(not ONET.exists(), reason="the O*NET data is not here")
-def test_onet_loads_whole_and_quickly() -> None:
-    """O*NET's 1,016 occupations load with every title, as codes, without being slow."""
-    start = time.process_time()
+def test_onet_loads_whole() -> None:
+    """O*NET's 1,016 occupations load with every title, as codes."""
     canonical = load_canonical(ONET)
-    assert time.process_time() - start < 1.0
     assert (len(canonical.entries), canonical.text_count) == (1016, 43974)
     assert canonical.id_kind == "code"
     assert canonical.shared_texts == 4864

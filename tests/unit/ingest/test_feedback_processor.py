@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -237,11 +236,9 @@ def test_wrong_vocabulary_is_refused_once_there_are_enough_rows(
 
 
 @pytest.mark.skipif(not ONET.exists(), reason="the O*NET data is not here")
-def test_onet_feedback_loads_whole_and_quickly() -> None:
-    """All 5,620 answers load with their times, without being slow."""
+def test_onet_feedback_loads_whole() -> None:
+    """All 5,620 answers load with their times."""
     canonical = load_canonical(ONET / "canonical.json")
-    start = time.process_time()
     feedback = load_feedback(ONET / "feedback.csv", canonical)
-    assert time.process_time() - start < 0.6
     assert (len(feedback.rows), feedback.counts) == (5620, {})
     assert all(row.timestamp for row in feedback.rows)
