@@ -29,6 +29,13 @@ Wait = Annotated[
 ]
 
 
+@app.callback(invoke_without_command=True)
+def _root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
 def _versions(frame: Frame) -> VersionManager:
     from training_service.wiring import version_manager
 

@@ -18,7 +18,7 @@ from training_service.domain.records import (
 from training_service.errors import Fault, InputError, shown
 from training_service.ingest.feedback_table import Table, TableRow, read_table
 from training_service.ingest.plain_text import collapsed, is_blank
-from training_service.ingest.source import place_name, read_source
+from training_service.ingest.source import DEFAULT_MAX_BYTES, place_name, read_source
 
 MIN_ROWS_TO_DOUBT = 20
 """With fewer rows, many unknown keys do not yet tell that the vocabulary is the wrong one."""
@@ -101,7 +101,11 @@ class _Vocabulary:
 
 
 def load_feedback(
-    path: Path, canonical: Canonical, *, max_unknown_key_share: float = 0.5
+    path: Path,
+    canonical: Canonical,
+    *,
+    max_unknown_key_share: float = 0.5,
+    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Feedback:
     """Read ``query_key,matched_key,correct``, maybe ``timestamp``; further columns are free.
 
@@ -127,7 +131,7 @@ def load_feedback(
         findings.add("missing_file")
         log.warning("feedback.missing", source=place_name(path))
         return Feedback(source=str(path), counts=findings.counts, notes=findings.notes)
-    source = read_source(path, _KIND, may_grow=True)
+    source = read_source(path, _KIND, max_bytes=max_bytes, may_grow=True)
     table = read_table(source.name, source.text())
     _note_form(table, findings)
     good = [row for row in table.rows if _is_good(row, findings)]

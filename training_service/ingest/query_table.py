@@ -21,25 +21,33 @@ def load_queries(path: Path, column: str, *, max_bytes: int = DEFAULT_MAX_BYTES)
     """
     source = read_source(path, _KIND, max_bytes=max_bytes)
     reader = csv.reader(io.StringIO(source.text(), newline=""), strict=True)
+    start = 1
     try:
         header = [cell.strip() for cell in next(reader, [])]
         place = _place(source.name, header, column)
-        return [_cell(row, place, source.name, reader.line_num) for row in reader if row]
+        cells: list[str] = []
+        faults: list[Fault] = []
+        start = reader.line_num + 1
+        for row in reader:
+            if place < len(row):
+                cells.append(row[place])
+            elif row:
+                found = f"found {len(row)} cells, expected at least {place + 1}"
+                faults.append(Fault(f"{source.name}:{start}", found))
+            start = reader.line_num + 1
     except csv.Error as error:
-        fault = Fault(f"{source.name}:{reader.line_num}", f"{error}, expected a row of CSV")
+        fault = Fault(f"{source.name}:{start}", f"{error}, expected a row of CSV")
         raise refused(_KIND, [fault]) from error
+    if faults:
+        raise refused(_KIND, faults)
+    return cells
 
 
 def _place(name: str, header: list[str], column: str) -> int:
-    if column in header:
+    times = header.count(column)
+    if times == 1:
         return header.index(column)
     seen = ", ".join(map(shown, header)) or "none"
-    fault = Fault(f"{name}:1", f"found no column {shown(column)}; columns seen: {seen}")
+    found = f"{times} columns" if times else "no column"
+    fault = Fault(f"{name}:1", f"found {found} {shown(column)}; columns seen: {seen}")
     raise refused(_KIND, [fault], "name the column with --column")
-
-
-def _cell(row: list[str], place: int, name: str, line: int) -> str:
-    if place < len(row):
-        return row[place]
-    fault = Fault(f"{name}:{line}", f"found {len(row)} cells, expected at least {place + 1}")
-    raise refused(_KIND, [fault])

@@ -124,7 +124,10 @@ def _canonical(options: SemanticIndexOptions) -> Canonical:
 
 def _feedback(options: SemanticIndexOptions, canonical: Canonical) -> Feedback:
     return load_feedback(
-        options.feedback_file, canonical, max_unknown_key_share=options.max_unknown_key_share
+        options.feedback_file,
+        canonical,
+        max_unknown_key_share=options.max_unknown_key_share,
+        max_bytes=options.max_input_bytes,
     )
 
 

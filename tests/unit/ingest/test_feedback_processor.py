@@ -242,3 +242,12 @@ def test_onet_feedback_loads_whole() -> None:
     feedback = load_feedback(ONET / "feedback.csv", canonical)
     assert (len(feedback.rows), feedback.counts) == (5620, {})
     assert all(row.timestamp for row in feedback.rows)
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """One byte more than allowed is a resource limit, exit code 16."""
+    path = tmp_path / "feedback.csv"
+    path.write_bytes(b"query_key,matched_key,correct\n")
+    with pytest.raises(ResourceLimitError) as caught:
+        load_feedback(path, CODES, max_bytes=path.stat().st_size - 1)
+    assert caught.value.exit_code == 16
