@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from training_service.ports import Progress, ProgressBars, no_progress_bars
-
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
+
+    from training_service.ports import Progress, ProgressBars
 
 
 @contextmanager
 def progress_bars(*, wanted: bool) -> Iterator[ProgressBars]:
     """Bars on stderr when ``wanted`` and stderr is a terminal; they vanish when done."""
+    from training_service.ports import no_progress_bars  # 0.2 s, which --help must not pay
+
     if not (wanted and sys.stderr is not None and sys.stderr.isatty()):
         yield no_progress_bars
         return

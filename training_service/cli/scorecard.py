@@ -71,7 +71,9 @@ def _flips(side: Mapping[str, Any] | None) -> list[str]:
     if not side:
         return []
     counts = f"{len(side['won'])} won, {len(side['lost'])} lost"
-    return [f"flips: {counts}, exact McNemar p = {side['mcnemar_p']:.3g}"]
+    p_value = side["mcnemar_p"]
+    odds = _ABSENT if p_value is None else f"{p_value:.3g}"
+    return [f"flips: {counts}, exact McNemar p = {odds}"]
 
 
 def _figure(name: str) -> Callable[[Mapping[str, Any]], str]:
@@ -80,7 +82,7 @@ def _figure(name: str) -> Callable[[Mapping[str, Any]], str]:
 
 def _interval(scores: Mapping[str, Any]) -> str:
     low, high = scores["top1_ci95"]
-    return f"{low:.3f}-{high:.3f}"
+    return _ABSENT if low is None or high is None else f"{low:.3f}-{high:.3f}"
 
 
 _FIGURES: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (

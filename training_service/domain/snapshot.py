@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from training_service.domain.records import Canonical, FeedbackRow
-from training_service.errors import ArtifactError
+from training_service.errors import ArtifactError, shown
 
 SNAPSHOT_FOLDER = "snapshot"
 CANONICAL_FILE = "canonical.jsonl"
@@ -67,11 +67,19 @@ def _row(line: bytes, where: str) -> FeedbackRow:
             query=_expect(record["query"], str),
             key=_expect(record["key"], str),
             correct=_expect(record["correct"], bool),
-            timestamp=None if stamp is None else datetime.fromisoformat(stamp),
+            timestamp=None if stamp is None else _moment(stamp),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{where}: {error!r}, expected a feedback row") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        problem = f"{type(error).__name__}: {shown(str(error))}"
+        raise ArtifactError(f"{where}: {problem}, expected a feedback row") from error
     return row
+
+
+def _moment(stamp: str) -> datetime:
+    moment = datetime.fromisoformat(stamp)
+    if moment.tzinfo is None:
+        raise ValueError(f"{stamp} has no time zone")
+    return moment
 
 
 def _expect(value: object, kind: type[T]) -> T:

@@ -119,6 +119,7 @@ def load_feedback(
         path: the CSV file; when there is none, the feedback is empty and says so.
         canonical: the entries that ``matched_key`` may name.
         max_unknown_key_share: from 20 rows on, more unknown keys than this are refused.
+        max_bytes: a larger file is refused before it is read.
 
     Raises:
         InputError: not CSV of that form, or most keys belong to another vocabulary; carries every

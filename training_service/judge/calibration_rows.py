@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,16 +63,17 @@ def collect(
         for i, query in enumerate(part):
             gold = {number[key] for key in query.gold if key in number}
             rejected = {number[key] for key in query.rejected if key in number} - gold
-            picked = _with(leading(scores[i], count), sorted(gold | rejected))
+            picked = _with(leading(scores[i], count), gold | rejected)
             kept.append((parts[i, picked], _among(picked, gold), _among(picked, rejected)))
     columns = [np.array(column) for column in zip(*kept, strict=True)]
     return CalibrationRows(columns[0], columns[1], columns[2], np.full(len(kept), fold))
 
 
-def _with(picked: npt.NDArray[np.intp], needed: Iterable[int]) -> npt.NDArray[np.intp]:
-    """``picked`` with the ``needed`` ones in place of its last."""
-    missing = [i for i in needed if i not in picked][: len(picked)]
-    return np.concatenate((picked[: len(picked) - len(missing)], np.array(missing, dtype=np.intp)))
+def _with(picked: npt.NDArray[np.intp], needed: set[int]) -> npt.NDArray[np.intp]:
+    """The ``needed`` columns and the best of ``picked`` beside them, in order of concept id."""
+    others = [i for i in picked.tolist() if i not in needed]
+    kept = [*sorted(needed), *others][: len(picked)]
+    return np.array(sorted(kept), dtype=np.intp)
 
 
 def _among(picked: npt.NDArray[np.intp], members: set[int]) -> Flags:

@@ -81,9 +81,11 @@ def _slices(scorecard: Scorecard) -> list[tuple[SliceComparison, Champion]]:
 def _is_finite(scorecard: Scorecard) -> bool:
     parts = [part for part in (scorecard.holdout, scorecard.recent) if part is not None]
     sides = [part.challenger for part in parts]
-    sides += [champion.scores for _, champion in _slices(scorecard)]
+    champions = [champion for _, champion in _slices(scorecard)]
+    sides += [champion.scores for champion in champions]
     sides += [scorecard.replay] if scorecard.replay is not None else []
-    return all(side.is_finite() for side in sides)
+    are_odds = all(math.isfinite(champion.flips.p_value) for champion in champions)
+    return are_odds and all(side.is_finite() for side in sides)
 
 
 def _too_little(holdout: SliceComparison | None, policy: GatePolicy) -> str:
@@ -109,8 +111,8 @@ def _against_minimum(holdout: SliceComparison, policy: GatePolicy, word: str) ->
 def _queries_to_settle(top1: float, minimum: float) -> str:
     """How many queries make the 95 % interval around ``top1`` clear ``minimum``."""
     gap = abs(top1 - minimum)
-    spread = max(top1 * (1 - top1), 0.01)
-    needed = math.inf if gap == 0 else 1.96**2 * spread / gap**2
+    ratio = 1.96 / gap if gap else math.inf
+    needed = ratio * ratio * max(top1 * (1 - top1), 0.01)
     return "many thousand" if needed > _MANY_QUERIES else str(math.ceil(needed / 10) * 10)
 
 

@@ -44,8 +44,8 @@ def _scores(scores: Scores | None) -> dict[str, Any] | None:
 
 
 def _figure(value: float | None) -> float | None:
-    """``value`` to six digits; NaN has no JSON and becomes ``None``."""
-    return None if value is None or math.isnan(value) else round(value, _DIGITS)
+    """``value`` to six digits; NaN and infinity have no JSON and become ``None``."""
+    return None if value is None or not math.isfinite(value) else round(value, _DIGITS)
 
 
 def _champion(scorecard: Scorecard) -> dict[str, Any] | None:

@@ -49,7 +49,7 @@ def calibrate(
 
 def _weights(fitted: npt.NDArray[np.float64]) -> PartWeights:
     _, second, third = (round(float(share), 4) for share in fitted / fitted.sum())
-    return PartWeights(round(1 - second - third, 4), second, third)
+    return PartWeights(max(0.0, round(1 - second - third, 4)), second, third)
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def _cross_fitted(rows: CalibrationRows) -> _Unseen:
     columns: list[_Unseen] = []
     for fold in np.unique(rows.fold):
         rest, part = rows.where(rows.fold != fold), rows.where(rows.fold == fold)
-        source = rest if rest.gold.any() else rows
-        weights = _weights(fit_weights(source.parts, source.gold, source.rejected))
+        weights = _weights(fit_weights(rest.parts, rest.gold, rest.rejected))
         columns.append(_first_of(part, weights))
     return _Unseen(
         np.concatenate([column.score for column in columns]),
@@ -149,9 +148,9 @@ def _reject_limits(rows: CalibrationRows) -> tuple[float, float]:
     lexical = rows.parts[:, :, 2][rows.gold].astype(np.float64)
     chosen = (0.0, 0.0)
     for level in np.arange(0.01, 0.51, 0.01):
-        limits = (np.quantile(semantic, level), np.quantile(lexical, level))
+        limits = tuple(round(float(np.quantile(part, level)), 4) for part in (semantic, lexical))
         lost = np.mean((semantic < limits[0]) & (lexical < limits[1]))
         if lost > _LOST_TO_REJECT:
             break
-        chosen = (round(float(limits[0]), 4), round(float(limits[1]), 4))
+        chosen = (limits[0], limits[1])
     return chosen

@@ -12,7 +12,6 @@ Flags = npt.NDArray[np.bool_]
 
 _PRIOR = np.array([26.0, 8.0, 6.0])
 _PRIOR_SPREAD = 15.0
-_SMALLEST = 1e-9
 
 
 def fit_weights(parts: Matrix, gold: Flags, rejected: Flags) -> Weights:
@@ -25,10 +24,9 @@ def fit_weights(parts: Matrix, gold: Flags, rejected: Flags) -> Weights:
     """
     from scipy.optimize import minimize
 
-    confirmed = gold.any(axis=1, keepdims=True)
-    told = (gold | rejected).any(axis=1)
-    x = parts[told].astype(np.float64)
-    wanted = np.where(confirmed, gold, ~rejected)[told]
+    wanted = np.where(gold.any(axis=1, keepdims=True), gold, ~rejected)
+    told = (gold | rejected).any(axis=1) & wanted.any(axis=1)
+    x, wanted = parts[told].astype(np.float64), wanted[told]
     if len(x) == 0:
         return _PRIOR.copy()
     result = minimize(
@@ -41,12 +39,13 @@ def _loss(weights: Weights, x: npt.NDArray[np.float64], wanted: Flags) -> tuple[
     """Mean negative log probability of the wanted candidates plus the prior, and its gradient."""
     logits = x @ weights
     logits -= logits.max(axis=1, keepdims=True)
-    share = np.exp(logits)
-    share /= share.sum(axis=1, keepdims=True)
-    kept = np.where(wanted, share, 0.0)
-    total = np.maximum(kept.sum(axis=1), _SMALLEST)
-    pull = share - kept / total[:, None]
+    kept = np.where(wanted, logits, -np.inf)
+    # The wanted ones have a maximum of their own: far behind the others they would underflow.
+    peak = kept.max(axis=1, keepdims=True)
+    share, chosen = np.exp(logits), np.exp(kept - peak)
+    total, mass = share.sum(axis=1, keepdims=True), chosen.sum(axis=1, keepdims=True)
+    pull = share / total - chosen / mass
     away = (weights - _PRIOR) / _PRIOR_SPREAD**2 / len(x)
-    loss = float(-np.log(total).mean() + ((weights - _PRIOR) @ away) / 2)
+    surprise = float((np.log(total) - np.log(mass) - peak).mean())
     gradient = np.einsum("qk,qkp->p", pull, x) / len(x) + away
-    return loss, gradient
+    return surprise + float((weights - _PRIOR) @ away) / 2, gradient

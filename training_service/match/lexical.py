@@ -6,13 +6,16 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from training_service.domain.records import normalise
 from training_service.domain.vectors import Matrix
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 BUCKETS = 1 << 18
 _SHORTEST, _LONGEST = 3, 5
@@ -32,6 +35,8 @@ def _word_buckets(word: str) -> tuple[int, ...]:
 
 def _counts(texts: Iterable[str]) -> sp.csr_matrix:
     """How often each n-gram bucket occurs in each text: (n, BUCKETS)."""
+    import scipy.sparse as sp  # 0.4 s, which a run that matches nothing must not pay
+
     indices: list[int] = []
     indptr = [0]
     for text in texts:
@@ -72,6 +77,8 @@ class LexicalProfiles:
         cls, texts: Sequence[str], concept_of: npt.NDArray[np.intp], idf: npt.NDArray[np.float32]
     ) -> LexicalProfiles:
         """Profiles of texts whose concepts are numbered 0, 1, … in ``concept_of`` (n,)."""
+        import scipy.sparse as sp  # see _counts
+
         weighted = cls._weigh(_counts(texts), idf)
         size = int(concept_of.max()) + 1
         gather = sp.csr_matrix(

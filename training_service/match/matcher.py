@@ -152,7 +152,9 @@ class Matcher:
         score = float(scores[0])
         margin = score - float(scores[1]) if len(scores) > 1 else score
         best, mean, lexical = (float(part) for part in first_parts)
-        return self.parameters.decide(score, margin, (best, mean, lexical))
+        decision = self.parameters.decide(score, margin, (best, mean, lexical))
+        is_known = decision == "reject" and self.memory.confirms(text, first)
+        return "review" if is_known else decision
 
     def _candidate(self, column: np.intp, scores: Matrix, parts: Matrix) -> Candidate:
         key = self.concepts[column]

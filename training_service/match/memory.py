@@ -32,12 +32,16 @@ class ReviewedAnswers:
         """Whether ``concept`` is the one answer that reviewers confirmed for ``text``."""
         return self.confirmed.get(normalise(text)) == frozenset((concept,))
 
+    def confirms(self, text: str, concept: str) -> bool:
+        """Whether ``concept`` is among the answers that reviewers confirmed for ``text``."""
+        return concept in self.confirmed.get(normalise(text), ())
+
     def apply(self, texts: Sequence[str], scores: Matrix, number: dict[str, int]) -> None:
         """Move confirmed concepts to the front and rejected ones to the end, in ``scores``.
 
         ``scores`` (q, concepts) changes in place; ``number`` gives the column of a concept.
-        Confirmed concepts end in [0.999, 1], the others below, rejected ones in [0, 0.001]; the
-        order among equals stays.
+        Confirmed concepts end in [0.999, 1] and rejected ones in [-1, -0.999], because a cosine
+        may be negative; the others lie between, and the order within each of the three stays.
         """
         if not (self.confirmed or self.rejected):
             return
@@ -46,8 +50,10 @@ class ReviewedAnswers:
             yes = [number[key] for key in self.confirmed.get(group, ()) if key in number]
             no = [number[key] for key in self.rejected.get(group, ()) if key in number]
             if yes:
-                lifted = 1 - _BAND + _BAND * row[yes].clip(0, 1)
+                lifted = 1 - _BAND * (1 - row[yes].clip(-1, 1)) / 2
                 row.clip(max=1 - 2 * _BAND, out=row)
                 row[yes] = lifted
             if no:
-                row[no] = _BAND * row[no].clip(0, 1)
+                lowered = -1 + _BAND * (1 + row[no].clip(-1, 1)) / 2
+                row.clip(min=-1 + 2 * _BAND, out=row)
+                row[no] = lowered

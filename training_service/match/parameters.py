@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -10,6 +9,7 @@ from training_service.domain.judgement import Decision
 from training_service.errors import ArtifactError, shown
 
 PARTS = ("semantic_max", "semantic_mean", "lexical")
+_SOURCES = ("defaults", "calibrated")
 _ROUNDING = 1e-3
 
 
@@ -89,43 +89,75 @@ def parameters_from_json(document: object, where: str) -> MatcherParameters:
     """
     body = dict(document) if isinstance(document, dict) else {}
     version = body.pop("schema_version", None)
-    if version != 1:
+    if type(version) is not int or version != 1:
         raise ArtifactError(f"{where}: schema_version {shown(version)}, expected 1")
-    _expect_keys(body, MatcherParameters, where)
-    weights, thresholds = body["weights"], body["thresholds"]
-    _expect_keys(weights, PartWeights, f"{where}: weights")
-    _expect_keys(thresholds, Thresholds, f"{where}: thresholds")
-    try:
-        parameters = MatcherParameters(
-            weights=PartWeights(**{k: float(v) for k, v in weights.items()}),
-            thresholds=Thresholds(
-                **{k: None if v is None else float(v) for k, v in thresholds.items()}  # type: ignore[arg-type]  # only accept_score may be None; _check_ranges refuses the others
-            ),
-            source=str(body["source"]),
-            queries=int(body["queries"]),
-            target_precision=float(body["target_precision"]),
-            curve=tuple(CurvePoint(**point) for point in body["curve"]),
-        )
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"{where}: {error}") from error
-    _check_ranges(parameters, where)
-    return parameters
+    found = _fields(body, MatcherParameters, where)
+    return MatcherParameters(
+        weights=_weights(found["weights"], f"{where}: weights"),
+        thresholds=_thresholds(found["thresholds"], f"{where}: thresholds"),
+        source=_source(found["source"], where),
+        queries=_count(found["queries"], f"{where}: queries"),
+        target_precision=_number(found["target_precision"], (0, 1), f"{where}: target_precision"),
+        curve=_curve(found["curve"], f"{where}: curve"),
+    )
 
 
-def _expect_keys(found: object, kind: type, where: str) -> None:
+def _fields(found: object, kind: type, where: str) -> dict[str, object]:
+    """``found`` as an object with the fields of ``kind``, no more and no less."""
     expected = {known.name for known in fields(kind)}
     if not isinstance(found, dict) or set(found) != expected:
         keys = shown(sorted(found)) if isinstance(found, dict) else shown(found)
         raise ArtifactError(f"{where}: found {keys}, expected the keys {sorted(expected)}")
+    return found
 
 
-def _check_ranges(parameters: MatcherParameters, where: str) -> None:
-    weights = parameters.weights.as_tuple()
-    if not all(math.isfinite(w) and w >= 0 for w in weights) or abs(sum(weights) - 1) > _ROUNDING:
-        raise ArtifactError(f"{where}: weights {weights}, expected none negative and a sum of 1")
-    limits = parameters.thresholds
-    for name, value in asdict(limits).items():
-        if value is None and name == "accept_score":
-            continue
-        if value is None or not -1 <= value <= 1:
-            raise ArtifactError(f"{where}: {name} is {shown(value)}, expected -1 to 1")
+def _number(value: object, limits: tuple[int, int], where: str) -> float:
+    low, high = limits
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ArtifactError(f"{where} is {shown(value)}, expected {low} to {high}")
+    return float(value)
+
+
+def _weights(document: object, where: str) -> PartWeights:
+    found = _fields(document, PartWeights, where)
+    weights = {name: _number(found[name], (0, 1), f"{where}: {name}") for name in found}
+    total = sum(weights.values())
+    if abs(total - 1) > _ROUNDING:
+        raise ArtifactError(f"{where} sum to {total:g}, expected 1")
+    return PartWeights(**weights)
+
+
+def _thresholds(document: object, where: str) -> Thresholds:
+    found = _fields(document, Thresholds, where)
+    score = found["accept_score"]
+    others = [name for name in found if name != "accept_score"]
+    limits = {name: _number(found[name], (-1, 1), f"{where}: {name}") for name in others}
+    lowest = None if score is None else _number(score, (-1, 1), f"{where}: accept_score")
+    return Thresholds(lowest, **limits)
+
+
+def _curve(document: object, where: str) -> tuple[CurvePoint, ...]:
+    if not isinstance(document, list):
+        raise ArtifactError(f"{where} is {shown(document)}, expected a list")
+    return tuple(_point(point, f"{where}[{i}]") for i, point in enumerate(document))
+
+
+def _point(document: object, where: str) -> CurvePoint:
+    found = _fields(document, CurvePoint, where)
+    return CurvePoint(
+        score=_number(found["score"], (-1, 1), f"{where}: score"),
+        coverage=_number(found["coverage"], (0, 1), f"{where}: coverage"),
+        precision=_number(found["precision"], (0, 1), f"{where}: precision"),
+    )
+
+
+def _source(value: object, where: str) -> str:
+    if not isinstance(value, str) or value not in _SOURCES:
+        raise ArtifactError(f"{where}: source is {shown(value)}, expected {' or '.join(_SOURCES)}")
+    return value
+
+
+def _count(value: object, where: str) -> int:
+    if type(value) is not int or value < 0:
+        raise ArtifactError(f"{where} is {shown(value)}, expected a count")
+    return value

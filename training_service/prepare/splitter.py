@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from training_service.domain.records import LabelledQuery
 
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
 
 def _position(group: str, purpose: str) -> float:
     """Where a query group falls in [0, 1): from its text alone, so it never moves."""
@@ -73,4 +75,5 @@ def recent_window(
     if not stamps:
         return None
     end = max(stamps).astimezone(UTC)
-    return RecentWindow(end - timedelta(days=days), end)
+    reach = min(days, (end - _EARLIEST).days)
+    return RecentWindow(end - timedelta(days=reach), end)

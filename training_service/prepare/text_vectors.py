@@ -21,12 +21,17 @@ class TextVectors:
         """Encode the distinct ``texts``.
 
         Raises:
-            ArtifactError: the encoder gave a vector that is not finite or has no direction.
+            ArtifactError: the encoder gave a vector that is not finite or has no direction, or
+                not one for each text.
         """
         distinct = sorted(set(texts))
         self.encoder = encoder
         self._place = {text: i for i, text in enumerate(distinct)}
         self._matrix = encoder.encode(distinct, progress)
+        expected = (len(distinct), encoder.dimension)
+        if self._matrix.shape != expected:
+            found = f"gave vectors {self._matrix.shape}, expected {expected}"
+            raise ArtifactError(f"encoder {encoder.identity} {found}")
         bad = bad_rows(self._matrix)
         if bad:
             raise ArtifactError(

@@ -47,6 +47,7 @@ class ManualPromotion:
         self._versions.path(version)
         run_id = self._run_id()
         with self._lock("promote", run_id, wait_s):
+            self._announce(version)
             answer = self._versions.promote(
                 version,
                 Promoted("manual", (reason or "no reason given",)),
@@ -54,15 +55,23 @@ class ManualPromotion:
                 run_id=run_id,
                 metrics=self._versions.manifest(version).scorecard,
             )
-            return self._announced(answer)
+            return self._told(answer)
 
     def rollback(self, to: str | None, reason: str, wait_s: float = 0.0) -> Switched:
         """Put ``to`` in service again, or what served before the present version."""
         run_id = self._run_id()
         with self._lock("rollback", run_id, wait_s):
-            return self._announced(self._versions.rollback(to, run_id=run_id, reason=reason))
+            leaving = self._versions.latest_text()
+            if leaving is not None:
+                to = to or self._versions.predecessor(leaving)
+                self._announce(to)
+            return self._told(self._versions.rollback(to, run_id=run_id, reason=reason))
 
-    def _announced(self, answer: PromotionRecord | Held) -> Switched:
+    def _announce(self, version: str) -> None:
+        """Make the delivery durable first: a run killed after the switch leaves it to the next."""
+        self._notifier.announce(version, self._versions.manifest_sha256(version))
+
+    def _told(self, answer: PromotionRecord | Held) -> Switched:
         if isinstance(answer, Held):
             raise StorageError("; ".join(answer.reasons), hint="nothing was switched; try again")
         digest = answer.manifest_sha256

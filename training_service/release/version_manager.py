@@ -207,11 +207,31 @@ class VersionManager:
         leaving = self._latest.text()
         if leaving is None:
             raise UsageError("nothing was promoted yet, so there is nothing to roll back")
-        target = to or self._predecessor(leaving)
+        target = to or self.predecessor(leaving)
         why = f"rolled back from {shown(leaving)} to {target}" + (f": {reason}" if reason else "")
         metrics = self.manifest(target).scorecard
         verdict = Promoted("rollback", (why,))
         return self.promote(target, verdict, expected=leaving, run_id=run_id, metrics=metrics)
+
+    def predecessor(self, version: str) -> str:
+        """What the promotion that brought ``version`` took out of service.
+
+        Rollbacks do not count, so rolling back twice goes back two steps and not to and fro.
+
+        Raises:
+            UsageError: nothing served before.
+            ArtifactError: a promotion record cannot be read.
+        """
+        brought = [
+            entry.record.previous
+            for entry in self.history()
+            if entry.is_effective and entry.record.version == version
+            if entry.record.kind != "rollback"
+        ]
+        if not brought or brought[-1] is None:
+            hint = "name the version to go back to; `train versions list` shows them"
+            raise UsageError(f"no version served before {shown(version)}", hint=hint)
+        return brought[-1]
 
     def _record(
         self,
@@ -239,22 +259,6 @@ class VersionManager:
         if faults:
             hint = f"latest still {shown(latest)}" if latest else "nothing is in service"
             raise ArtifactError(f"{version} does not verify", faults=faults, hint=hint)
-
-    def _predecessor(self, version: str) -> str:
-        """What the promotion that brought ``version`` took out of service.
-
-        Rollbacks do not count, so rolling back twice goes back two steps and not to and fro.
-        """
-        brought = [
-            entry.record.previous
-            for entry in self.history()
-            if entry.is_effective and entry.record.version == version
-            if entry.record.kind != "rollback"
-        ]
-        if not brought or brought[-1] is None:
-            hint = "name the version to go back to; `train versions list` shows them"
-            raise UsageError(f"no version served before {shown(version)}", hint=hint)
-        return brought[-1]
 
     def _info(self, name: str) -> VersionInfo:
         path = self.store / name
