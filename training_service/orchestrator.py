@@ -33,7 +33,7 @@ from training_service.ports import Clock, LockStore, P, Recipe, ReloadHook
 from training_service.release.durable import write_json
 from training_service.release.journal import RunJournal
 from training_service.release.manifest import Draft
-from training_service.release.notifier import Notifier
+from training_service.release.notifier import Notifier, NotifyReport, pending
 from training_service.release.store_check import look_at_store
 from training_service.release.version_manager import VersionInfo, VersionManager
 
@@ -157,13 +157,11 @@ class TrainingOrchestrator(Generic[P]):
         """Promote and notify where the verdict says so, and put the run on record."""
         reload = None
         if isinstance(verdict, Promoted):
-            digest = self._versions.manifest_sha256(info.name)
             with run.journal.step("promote"):
-                self._notifier.announce(info.name, digest)
+                self._notifier.announce(info.name, self._versions.manifest_sha256(info.name))
                 verdict = self._promote(run, info, verdict, card)
-            if isinstance(verdict, Promoted):
-                with run.journal.step("notify"):
-                    reload = self._notifier.notify(info.name, digest)
+        if isinstance(verdict, Promoted) or pending(self._versions.store):
+            reload = self._notify(run)
         report = RunReport(
             mode=run.mode,
             run_id=run.journal.run_id,
@@ -186,6 +184,14 @@ class TrainingOrchestrator(Generic[P]):
             info.name, verdict, expected=run.latest, run_id=run.journal.run_id, metrics=card
         )
         return answer if isinstance(answer, Held) else verdict
+
+    def _notify(self, run: _Run[P]) -> NotifyReport | None:
+        """Tell the service what serves: news, or what an earlier run could not deliver."""
+        latest = self._versions.current()
+        if latest is None:
+            return None
+        with run.journal.step("notify"):
+            return self._notifier.notify(latest, self._versions.manifest_sha256(latest))
 
     def _served(self) -> Served | None:
         """The version in service, whole: judging against a damaged one would prove nothing."""

@@ -46,12 +46,7 @@ def match(
     ] = None,
 ) -> None:
     """Match texts to concepts with the version in service."""
-    if bool(texts) == (input_file is not None):
-        raise UsageError("give texts to match, or --input FILE.csv, and not both")
-    if any(not text.strip() for text in texts or ()):
-        raise UsageError("found a blank text, expected something to match")
-    if output is not None and input_file is None:
-        raise UsageError("--output goes with --input FILE.csv")
+    _check_question(texts or [], input_file, output)
     from training_service.wiring import open_matcher, version_manager
 
     config = frame.settings().config
@@ -62,6 +57,17 @@ def match(
         frame.answer(_document(answers), *_blocks(answers))
     else:
         _write(frame, answers, output)
+
+
+def _check_question(texts: list[str], input_file: Path | None, output: Path | None) -> None:
+    if bool(texts) == (input_file is not None):
+        raise UsageError("give texts to match, or --input FILE.csv, and not both")
+    if any(not text.strip() for text in texts):
+        raise UsageError("found a blank text, expected something to match")
+    if output is not None and input_file is None:
+        raise UsageError("--output goes with --input FILE.csv")
+    if output is not None and input_file is not None and output.resolve() == input_file.resolve():
+        raise UsageError("--output would replace the file of --input; name another")
 
 
 def _queries(config: TrainingConfig, path: Path, column: str) -> list[str]:
@@ -141,7 +147,11 @@ def _write(frame: Frame, answers: Sequence[Match], output: Path | None) -> None:
 def _csv(answers: Sequence[Match]) -> str:
     """One row per candidate; a query without any keeps its row, with the decision."""
     made = io.StringIO()
-    writer = csv.writer(made, lineterminator="\n")
+    # Python before 3.13 does not quote a lone carriage return, and readers end the row there.
+    would_split = any("\r" in answer.query for answer in answers)
+    writer = csv.writer(
+        made, lineterminator="\n", quoting=csv.QUOTE_ALL if would_split else csv.QUOTE_MINIMAL
+    )
     names = ("semantic_max", "semantic_mean", "lexical")
     writer.writerow(("query", "rank", "id", "label", "score", "decision", *names))
     for answer in answers:
