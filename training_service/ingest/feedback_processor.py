@@ -119,12 +119,11 @@ def load_feedback(
         path: the CSV file; when there is none, the feedback is empty and says so.
         canonical: the entries that ``matched_key`` may name.
         max_unknown_key_share: from 20 rows on, more unknown keys than this are refused.
-        max_bytes: a larger file is refused before it is read.
+        max_bytes: a larger file is not read.
 
     Raises:
-        InputError: not CSV of that form, or most keys belong to another vocabulary; carries every
-            fault with its line.
-        ResourceLimitError: the file is larger than 1 GiB.
+        InputError: not CSV of that form, or most keys belong to another vocabulary; lists all.
+        ResourceLimitError: the file is larger than ``max_bytes``.
         StorageError: the file system refused to read it.
     """
     findings = _Findings()
