@@ -17,14 +17,10 @@ import hypothesis
 import pytest
 import structlog
 
-LEGACY_SETTINGS = (
-    "BASE_MODEL",
-    "CANONICAL_FILE",
-    "FEEDBACK_FILE",
-    "MIN_ACCURACY",
-    "ML_SERVICE_RELOAD_URL",
-    "MODEL_STORE_BASE",
-)
+from tests.support.environment import LEGACY_SETTINGS
+
+pytest_plugins = ["tests.support.world_fixtures"]
+
 TERMINAL_SETTINGS = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 

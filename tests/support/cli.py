@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.conftest import LEGACY_SETTINGS
+from tests.support.environment import LEGACY_SETTINGS
 from training_service.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,50 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-from training_service.domain.records import Canonical, CanonicalEntry, Feedback
+from tests.support.feedback import CODES, HEADER, ONET, TIMED, Load, answers_in
 from training_service.errors import InputError, ResourceLimitError
 from training_service.ingest.canonical_loader import load_canonical
 from training_service.ingest.feedback_processor import load_feedback
-
-ONET = Path(__file__).parents[4] / "shared" / "data" / "onet"
-HEADER = "query_key,matched_key,correct\n"
-TIMED = "query_key,matched_key,correct,timestamp\n"
-
-PROPERTY = settings(
-    max_examples=120,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-
-CODES = Canonical(
-    entries=(
-        CanonicalEntry("11-1", "Chief Executive", ("Chief Executive", "CEO")),
-        CanonicalEntry("51-3", "Baker", ("Baker", "Cook")),
-    ),
-    source="",
-    sha256="",
-    id_kind="code",
-    id_kind_reason="",
-)
-
-Load = Callable[..., Feedback]
-
-
-def _answers(feedback: Feedback) -> list[tuple[str, str, bool]]:
-    return [(row.query, row.key, row.correct) for row in feedback.rows]
 
 
 def test_rows_come_by_query_and_concept_with_their_lines(feedback_of: Load) -> None:
     """Rows are ordered by normalised query, then concept, and remember their line."""
     feedback = feedback_of(HEADER + "swe,Software Engineer,yes\nRN,Nurse,yes\nrn,Baker,no\n")
-    assert _answers(feedback) == [
+    assert answers_in(feedback) == [
         ("rn", "Baker", False),
         ("RN", "Nurse", True),
         ("swe", "Software Engineer", True),
@@ -74,7 +44,7 @@ def test_verdict_words(feedback_of: Load, word: str, correct: bool | None) -> No
         assert feedback.rows == ()
         assert feedback.counts == {"unknown_verdict": 1}
     else:
-        assert _answers(feedback) == [("dev", "Nurse", correct)]
+        assert answers_in(feedback) == [("dev", "Nurse", correct)]
 
 
 def test_rows_that_cannot_be_used_are_counted_and_placed(feedback_of: Load) -> None:
@@ -110,20 +80,20 @@ def test_rows_that_cannot_be_used_are_counted_and_placed(feedback_of: Load) -> N
 def test_key_of_text_kind_is_found_as_compared(feedback_of: Load) -> None:
     """Where ids are text a matched_key may differ in case and spaces."""
     feedback = feedback_of(HEADER + "dev, software  ENGINEER ,yes\n")
-    assert _answers(feedback) == [("dev", "Software Engineer", True)]
+    assert answers_in(feedback) == [("dev", "Software Engineer", True)]
 
 
 def test_key_of_code_kind_is_exact_but_for_spaces(feedback_of: Load) -> None:
     """A code is never matched by its label or by case, only trimmed."""
     feedback = feedback_of(HEADER + "boss, 11-1 ,yes\nboss,Baker,yes\n", CODES)
-    assert _answers(feedback) == [("boss", "11-1", True)]
+    assert answers_in(feedback) == [("boss", "11-1", True)]
     assert feedback.counts == {"unknown_key": 1}
 
 
 def test_query_that_is_an_id_stands_for_the_label(feedback_of: Load) -> None:
     """An id as query is read as the label of its entry, and counted."""
     feedback = feedback_of(HEADER + "51-3,11-1,no\nbaker,11-1,no\n", CODES)
-    assert _answers(feedback) == [("Baker", "11-1", False)]
+    assert answers_in(feedback) == [("Baker", "11-1", False)]
     assert feedback.counts == {"duplicate": 1, "query_is_id": 1}
 
 
@@ -166,14 +136,14 @@ def test_latest_answer_overrules(feedback_of: Load) -> None:
         + "rn,Nurse,yes,2026-07-20T11:30:00+02:00\n"
         + "rn,Nurse,no,\n"
     )
-    assert _answers(feedback) == [("RN", "Nurse", True)]
+    assert answers_in(feedback) == [("RN", "Nurse", True)]
     assert feedback.counts == {"superseded": 2, "duplicate": 1}
 
 
 def test_tie_goes_to_the_rejection(feedback_of: Load) -> None:
     """Contradicting answers of one moment, or of none, count as a rejection."""
     feedback = feedback_of(HEADER + "rn,Nurse,no\nrn,Nurse,yes\nrn,Nurse,yes\n")
-    assert _answers(feedback) == [("rn", "Nurse", False)]
+    assert answers_in(feedback) == [("rn", "Nurse", False)]
     assert feedback.counts == {"superseded": 2}
 
 

@@ -3,45 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import random
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.bad_inputs import outcome
-from training_service.domain.records import Canonical, CanonicalEntry, Feedback
+from tests.support.feedback import HEADER, PROPERTY, Load, answers_in
 from training_service.errors import TrainError
-
-ONET = Path(__file__).parents[4] / "shared" / "data" / "onet"
-HEADER = "query_key,matched_key,correct\n"
-TIMED = "query_key,matched_key,correct,timestamp\n"
-
-PROPERTY = settings(
-    max_examples=120,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-
-CODES = Canonical(
-    entries=(
-        CanonicalEntry("11-1", "Chief Executive", ("Chief Executive", "CEO")),
-        CanonicalEntry("51-3", "Baker", ("Baker", "Cook")),
-    ),
-    source="",
-    sha256="",
-    id_kind="code",
-    id_kind_reason="",
-)
-
-Load = Callable[..., Feedback]
-
-
-def _answers(feedback: Feedback) -> list[tuple[str, str, bool]]:
-    return [(row.query, row.key, row.correct) for row in feedback.rows]
-
 
 CELLS = st.tuples(
     st.sampled_from(["rn", "RN", " rn ", "dev", "Nurse", "ｒn", ""]),
@@ -70,8 +39,8 @@ def test_order_of_rows_never_matters(
     assert one.content_sha256 == two.content_sha256
     assert one.counts == two.counts
     assert [
-        (*answer, row.timestamp) for answer, row in zip(_answers(one), one.rows, strict=True)
-    ] == [(*answer, row.timestamp) for answer, row in zip(_answers(two), two.rows, strict=True)]
+        (*answer, row.timestamp) for answer, row in zip(answers_in(one), one.rows, strict=True)
+    ] == [(*answer, row.timestamp) for answer, row in zip(answers_in(two), two.rows, strict=True)]
     left_out = sum(
         count
         for kind, count in one.counts.items()

@@ -1,48 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
-from hypothesis import HealthCheck, settings
 
-from training_service.domain.records import Canonical, CanonicalEntry, Feedback
+from tests.support.feedback import HEADER, TIMED, Load, answers_in
 from training_service.errors import InputError
-
-ONET = Path(__file__).parents[4] / "shared" / "data" / "onet"
-HEADER = "query_key,matched_key,correct\n"
-TIMED = "query_key,matched_key,correct,timestamp\n"
-
-PROPERTY = settings(
-    max_examples=120,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-
-CODES = Canonical(
-    entries=(
-        CanonicalEntry("11-1", "Chief Executive", ("Chief Executive", "CEO")),
-        CanonicalEntry("51-3", "Baker", ("Baker", "Cook")),
-    ),
-    source="",
-    sha256="",
-    id_kind="code",
-    id_kind_reason="",
-)
-
-Load = Callable[..., Feedback]
-
-
-def _answers(feedback: Feedback) -> list[tuple[str, str, bool]]:
-    return [(row.query, row.key, row.correct) for row in feedback.rows]
 
 
 def test_header_is_trimmed_case_folded_and_free_in_order(feedback_of: Load) -> None:
     """Columns are found by name whatever their case, spaces, order and byte-order mark."""
     text = " Correct ,user,MATCHED_KEY,note,Query_Key\nyes,ann,Nurse,fine,rn\n"
     feedback = feedback_of(b"\xef\xbb\xbf" + text.encode())
-    assert _answers(feedback) == [("rn", "Nurse", True)]
+    assert answers_in(feedback) == [("rn", "Nurse", True)]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -50,7 +18,7 @@ def test_line_ends_blank_lines_and_quotes(feedback_of: Load, end: str) -> None:
     """Any line end works, blank lines are passed over, quoted commas and quotes are data."""
     lines = [HEADER.strip(), "", '"cook, ""chief""",Baker,yes', "  ", 'bread "maker,Baker,no', ""]
     feedback = feedback_of(end.join(lines))
-    assert _answers(feedback) == [
+    assert answers_in(feedback) == [
         ('bread "maker', "Baker", False),
         ('cook, "chief"', "Baker", True),
     ]
@@ -60,7 +28,7 @@ def test_line_ends_blank_lines_and_quotes(feedback_of: Load, end: str) -> None:
 def test_row_over_several_lines_is_used_and_told(feedback_of: Load) -> None:
     """A quoted line break is legal, and since a lost quote looks the same it is told."""
     feedback = feedback_of(HEADER + '"pastry\ncook",Baker,yes\nrn,Nurse,yes\n')
-    assert _answers(feedback) == [("pastry cook", "Baker", True), ("rn", "Nurse", True)]
+    assert answers_in(feedback) == [("pastry cook", "Baker", True), ("rn", "Nurse", True)]
     assert feedback.counts == {"multi_line": 1}
     assert "(line 2)" in feedback.notes[0]
 
@@ -90,13 +58,13 @@ def test_last_row_cut_at_every_byte(feedback_of: Load) -> None:
     last = '"cook, chief",Baker,no,2026-07-21T08:55:21Z'
     for cut in range(1, len(last)):
         feedback = feedback_of(before + last[:cut])
-        assert ("dev", "Software Engineer", True) in _answers(feedback)
+        assert ("dev", "Software Engineer", True) in answers_in(feedback)
         if cut < len('"cook, chief",Baker,no,'):
             assert feedback.counts == {"torn_last_line": 1}
             assert "(line 3)" in feedback.notes[0]
             assert len(feedback.rows) == 1
         else:
-            assert ("cook, chief", "Baker", False) in _answers(feedback)
+            assert ("cook, chief", "Baker", False) in answers_in(feedback)
 
 
 def test_quote_open_before_the_last_line_is_no_torn_row(feedback_of: Load) -> None:

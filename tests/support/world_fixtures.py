@@ -1,4 +1,4 @@
-"""Worlds that the tests of whole runs start from."""
+"""Worlds that the tests of whole runs and of the command line start from."""
 
 from __future__ import annotations
 
