@@ -214,12 +214,12 @@ def test_an_overruled_bad_value_does_no_harm(tmp_path: Path) -> None:
         ({"XDG_CACHE_HOME": "", "HOME": "/h"}, Path("/h/.cache/training-service")),
         ({"HOME": ""}, None),
         ({"HOME": "/h", "TRAIN_CACHE_DIR": ""}, None),
-        ({"HOME": "/h", "TRAIN_CACHE_DIR": "c"}, Path("/work/c")),
+        ({"HOME": "/h", "TRAIN_CACHE_DIR": "c"}, Path("/srv/c")),
     ],
 )
 def test_cache_folder(environ: dict[str, str], expected: Path | None) -> None:
     """The cache lies where the XDG rules put it, and nowhere without a home or when unwanted."""
-    assert load(Path("/work"), environ).config.cache_dir == expected
+    assert load(Path("/srv"), environ).config.cache_dir == expected
 
 
 def test_yaml_values_mean_what_is_spelled(tmp_path: Path) -> None:
