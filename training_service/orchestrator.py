@@ -12,6 +12,7 @@ What differs between recipes stays behind the ``Recipe`` protocol; this road is 
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Generic
@@ -26,7 +27,6 @@ from training_service.domain.run import (
     Served,
     Unchanged,
 )
-from training_service.errors import ArtifactError
 from training_service.judge.evaluation_gate import GatePolicy, force, judge
 from training_service.judge.metrics import metrics
 from training_service.ports import Clock, LockStore, P, Recipe, ReloadHook
@@ -198,10 +198,7 @@ class TrainingOrchestrator(Generic[P]):
         version = self._versions.current()
         if version is None:
             return None
-        faults = self._versions.verify(version)
-        if faults:
-            hint = "put a sound one in service with `train versions rollback`"
-            raise ArtifactError(f"latest is {version}, which is damaged", faults=faults, hint=hint)
+        self._versions.require_sound(version)
         settings = self._versions.manifest(version).settings
         return Served(version, self._versions.path(version), settings)
 
@@ -209,6 +206,7 @@ class TrainingOrchestrator(Generic[P]):
         """The report on a version that these inputs, settings and champion have made before."""
         if request.rebuild:
             return None
+        began_s = time.monotonic()
         latest = self._versions.current()
         same = [
             info
@@ -234,8 +232,19 @@ class TrainingOrchestrator(Generic[P]):
             metrics=_figures(found.manifest.scorecard),
             latest=latest,
             store=self._versions.store,
-            notes=inputs.notes,
+            durations_s={"total": round(time.monotonic() - began_s, 3)},
+            notes=(*inputs.notes, *self._left_undone(found.manifest)),
         )
+
+    def _left_undone(self, manifest: Manifest) -> tuple[str, ...]:
+        """What a person should know of a run that did nothing."""
+        notes: list[str] = []
+        if manifest.settings.get("gate") != asdict(self._policy):
+            notes.append(f"{manifest.version} was judged by other rules, and is not judged again")
+        due = pending(self._versions.store)
+        if due is not None:
+            notes.append(f"the ML service has not confirmed {due.version}: {due.detail}")
+        return tuple(notes)
 
     def _was_judged_so(self, manifest: Manifest, latest: str | None, request: Request) -> bool:
         """Whether the version was held against the champion of today, by the rules of today.

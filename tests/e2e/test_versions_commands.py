@@ -170,3 +170,20 @@ def test_what_cannot_be_switched_or_shown(pair: World, command: list[str], words
     assert (done.code, len(done.error_lines)) == (2, 1)
     assert words in done.error_lines[0]
     assert tree(pair.store / "promotions") == before
+
+
+def test_rollback_without_a_store_makes_none(fresh: World) -> None:
+    """Where nothing was ever built, rollback is a usage error and leaves nothing behind."""
+    done = fresh.train("versions", "rollback")
+    assert (done.code, len(done.error_lines)) == (2, 1)
+    assert not fresh.store.exists()
+
+
+@pytest.mark.parametrize("command", [["versions", "list"], ["match", "x"], ["full-train"]])
+def test_a_store_that_is_a_file_is_named(fresh: World, command: list[str]) -> None:
+    """A file where the store should be is a storage error that names it, and stays."""
+    fresh.store.write_text("not a store")
+    done = fresh.train(*command)
+    assert (done.code, len(done.error_lines)) == (13, 1)
+    assert str(fresh.store) in done.err
+    assert fresh.store.read_text() == "not a store"

@@ -158,3 +158,18 @@ def test_empty_feedback_file_equals_a_missing_one(
     assert world.built()["verdict"] == "held-too-little-data"
     world.feedback.unlink()
     assert world.built()["verdict"] == "unchanged"
+
+
+def test_an_unchanged_run_says_what_it_leaves_undone(served: World) -> None:
+    """Other rules for a serving version, and a reload nobody confirmed, are notes."""
+    (served.store / "pending_reload.json").write_text(
+        '{"schema_version": 1, "version": "v20251120", "manifest_sha256": "", "since": "",'
+        ' "attempts": 3, "detail": "refused the connection"}'
+    )
+    before = tree(served.folder)
+    notes = served.train("full-train", "--json", "--min-accuracy", "0.1").document["notes"]
+    assert notes[-2:] == [
+        f"{served.latest} was judged by other rules, and is not judged again",
+        "the ML service has not confirmed v20251120: refused the connection",
+    ]
+    assert tree(served.folder) == before

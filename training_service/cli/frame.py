@@ -97,9 +97,13 @@ class Frame:
         if not (self.quiet or self.as_json):
             streams.write_line(f"note: {text}")
 
-    def leave(self, code: int, reason: str) -> NoReturn:
-        """End the command with an exit code that is no error, such as the gate's no."""
-        raise SystemExit(self._told(Failure(code, reason, "")))
+    def leave(self, code: int, reason: str, why: str) -> NoReturn:
+        """End the command with an exit code that is no error, such as the gate's no.
+
+        ``why`` is told where the report does not tell it: with --quiet and with --json.
+        """
+        line = f"{reason}: {why}" if self.quiet or self.as_json else ""
+        raise SystemExit(self._told(Failure(code, reason, line)))
 
     @contextmanager
     def guard(self) -> Iterator[None]:

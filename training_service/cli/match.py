@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from training_service.cli.frame import Frame, command
+from training_service.cli.match_table import check_target, table_text, write_table
 from training_service.cli.options import STORE
-from training_service.errors import UsageError
+from training_service.cli.streams import write_text
+from training_service.errors import UsageError, shown
 
 if TYPE_CHECKING:
     from training_service.match.matcher import Match
     from training_service.release.version_manager import VersionManager
     from training_service.settings import TrainingConfig
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @command(*STORE)
@@ -50,13 +48,16 @@ def match(
     from training_service.wiring import open_matcher, version_manager
 
     config = frame.settings().config
+    versions = version_manager(config)
+    if output is not None:
+        check_target(output, versions.store)
     queries = list(texts or ()) if input_file is None else _queries(config, input_file, column)
-    served = _version(frame, version_manager(config), version)
+    served = _version(frame, versions, version)
     answers = open_matcher(served).match(queries, top)
     if input_file is None:
         frame.answer(_document(answers), *_blocks(answers))
     else:
-        _write(frame, answers, output)
+        _tell_table(frame, answers, output)
 
 
 def _check_question(texts: list[str], input_file: Path | None, output: Path | None) -> None:
@@ -64,10 +65,22 @@ def _check_question(texts: list[str], input_file: Path | None, output: Path | No
         raise UsageError("give texts to match, or --input FILE.csv, and not both")
     if any(not text.strip() for text in texts):
         raise UsageError("found a blank text, expected something to match")
+    for text in texts:
+        if not _is_unicode(text):
+            raise UsageError(f"found {shown(text)}, which is not UTF-8, expected text to match")
     if output is not None and input_file is None:
         raise UsageError("--output goes with --input FILE.csv")
     if output is not None and input_file is not None and output.resolve() == input_file.resolve():
         raise UsageError("--output would replace the file of --input; name another")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether ``text`` has UTF-8 bytes; an argument that had none holds lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _queries(config: TrainingConfig, path: Path, column: str) -> list[str]:
@@ -77,19 +90,34 @@ def _queries(config: TrainingConfig, path: Path, column: str) -> list[str]:
 
 
 def _version(frame: Frame, versions: VersionManager, wanted: str | None) -> Path:
-    """The folder of the version to ask: the one named, the one in service, or the newest."""
-    if wanted is not None:
-        return versions.path(wanted)
-    latest = versions.current()
-    if latest is not None:
-        return versions.path(latest).resolve()
+    """The folder of the version to ask: the one named, the one in service, or the newest.
+
+    Every file is checked against the manifest first: a damaged index answers without a word.
+    """
+    name = wanted or versions.current() or _newest(frame, versions)
+    versions.require_sound(name)
+    return versions.path(name).resolve()
+
+
+def _newest(frame: Frame, versions: VersionManager) -> str:
     built = [info for info in versions.list() if info.manifest is not None]
     if not built:
         raise UsageError(
             f"{versions.store} holds no version to match with", hint="run `train full-train` first"
         )
     frame.note(f"nothing was promoted yet; {built[-1].name}, the newest version, answers")
-    return built[-1].path
+    return built[-1].name
+
+
+def _tell_table(frame: Frame, answers: Sequence[Match], output: Path | None) -> None:
+    if output is not None:
+        write_table(answers, output)
+        document = {"output": str(output), "queries": len(answers)}
+        frame.report(document, f"{len(answers)} queries matched, see {output}")
+    elif frame.as_json:
+        frame.answer({"matches": [_record(answer) for answer in answers]})
+    else:
+        write_text(table_text(answers))
 
 
 def _record(answer: Match) -> dict[str, Any]:
@@ -127,44 +155,3 @@ def _blocks(answers: Sequence[Match]) -> Iterable[Any]:
 
 def _parts(parts: dict[str, float]) -> tuple[str, ...]:
     return tuple(f"{part:.3f}" for part in parts.values())
-
-
-def _write(frame: Frame, answers: Sequence[Match], output: Path | None) -> None:
-    if output is None and frame.as_json:
-        frame.answer({"matches": [_record(answer) for answer in answers]})
-        return
-    text = _csv(answers)
-    if output is None:
-        typer.echo(text, nl=False)
-        return
-    from training_service.release.durable import write_bytes
-
-    write_bytes(output, text.encode())
-    document = {"output": str(output), "queries": len(answers)}
-    frame.report(document, f"{len(answers)} queries matched, see {output}")
-
-
-def _csv(answers: Sequence[Match]) -> str:
-    """One row per candidate; a query without any keeps its row, with the decision."""
-    made = io.StringIO()
-    # Python before 3.13 does not quote a lone carriage return, and readers end the row there.
-    would_split = any("\r" in answer.query for answer in answers)
-    writer = csv.writer(
-        made, lineterminator="\n", quoting=csv.QUOTE_ALL if would_split else csv.QUOTE_MINIMAL
-    )
-    names = ("semantic_max", "semantic_mean", "lexical")
-    writer.writerow(("query", "rank", "id", "label", "score", "decision", *names))
-    for answer in answers:
-        query = _harmless(answer.query)
-        if not answer.candidates:
-            writer.writerow((query, "", "", "", "", answer.decision, "", "", ""))
-        for rank, each in enumerate(answer.candidates, start=1):
-            parts = (f"{each.parts[name]:.6f}" for name in names)
-            score = f"{each.score:.6f}"
-            writer.writerow((query, rank, each.id, each.label, score, answer.decision, *parts))
-    return made.getvalue()
-
-
-def _harmless(text: str) -> str:
-    """``text`` that no spreadsheet takes for a formula: queries come from strangers."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -10,6 +10,7 @@ import typer
 from training_service.cli.frame import Frame, command
 from training_service.cli.options import INPUTS, STORE, TRAINING
 from training_service.cli.progress import progress_bars
+from training_service.errors import UsageError
 
 if TYPE_CHECKING:
     from training_service.domain.run import BuildMode, Finding, RunReport
@@ -76,10 +77,10 @@ def full_train(
     """
     if force != bool(reason.strip()):
         missing = "--reason TEXT" if force else "--force"
-        raise typer.BadParameter(f"--force and --reason go together; {missing} is missing")
+        raise UsageError(f"--force and --reason go together; {missing} is missing")
     report = _run(frame, "full-train", lambda: _request(wait, rebuild, reason.strip() or None))
     if report.is_held:
-        frame.leave(GATE_SAID_NO, report.verdict_name)
+        frame.leave(GATE_SAID_NO, report.verdict_name, "; ".join(report.verdict.reasons))
 
 
 def _request(wait_s: float, rebuild: bool, force_reason: str | None = None) -> Request:

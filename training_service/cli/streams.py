@@ -89,6 +89,11 @@ def wants_colour(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
     return is_terminal and not environ.get("NO_COLOR")
 
 
+def write_text(text: str) -> None:
+    """Write ``text`` to stdout as it is."""
+    _write(text, sys.stdout)
+
+
 def write_line(text: str) -> None:
     """Write one line to stderr: no control character, so foreign text cannot move the cursor."""
     _write(one_line(text) + "\n", sys.stderr)
@@ -113,14 +118,26 @@ def _write(text: str, stream: TextIO | None) -> None:
     if stream is None:  # closed by whoever started the process
         return
     try:
-        stream.write(text)
-        stream.flush()
+        _write_all(text, stream)
     except BrokenPipeError as error:
         _discard(stream)
         raise OutputClosed from error
     except OSError:
         _discard(stream)
         raise
+
+
+def _write_all(text: str, stream: TextIO) -> None:
+    """Write all of ``text``: an unbuffered stream takes part of it and says how much."""
+    stream.flush()
+    raw = getattr(stream, "buffer", None)
+    if raw is None:
+        stream.write(text)
+        return
+    left = memoryview(text.encode(stream.encoding, stream.errors or "strict"))
+    while left:
+        left = left[raw.write(left) or 0 :]
+    raw.flush()
 
 
 def _discard(stream: TextIO) -> None:

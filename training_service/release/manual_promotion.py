@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from training_service.domain.judgement import Held, Promoted
-from training_service.errors import StorageError
+from training_service.errors import StorageError, UsageError
 from training_service.ports import Clock, LockStore
 from training_service.release.notifier import Notifier, NotifyReport
 from training_service.release.promotions import PromotionRecord
@@ -58,7 +58,13 @@ class ManualPromotion:
             return self._told(answer)
 
     def rollback(self, to: str | None, reason: str, wait_s: float = 0.0) -> Switched:
-        """Put ``to`` in service again, or what served before the present version."""
+        """Put ``to`` in service again, or what served before the present version.
+
+        Raises:
+            UsageError: there is nothing to go back to.
+        """
+        if self._versions.latest_text() is None:
+            raise UsageError("nothing was promoted yet, so there is nothing to roll back")
         run_id = self._run_id()
         with self._lock("rollback", run_id, wait_s):
             leaving = self._versions.latest_text()

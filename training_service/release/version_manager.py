@@ -115,6 +115,13 @@ class VersionManager:
         """Every way in which the folder is not what its manifest says; empty when it is whole."""
         return tuple(manifests.verify(self.path(version)))
 
+    def require_sound(self, version: str) -> None:
+        """Raise ArtifactError, naming every fault, unless ``version`` is whole."""
+        faults = self.verify(version)
+        if faults:
+            hint = f"latest still {shown(self._latest.text() or 'absent')}"
+            raise ArtifactError(f"{version} does not verify", faults=faults, hint=hint)
+
     def diff(self, before: str, after: str) -> VersionDiff:
         """What differs between two versions by their manifests."""
         return compare(self.manifest(before), self.manifest(after))
@@ -188,7 +195,7 @@ class VersionManager:
             return _latest_moved(version, expected, previous)
         if previous == version:
             raise UsageError(f"{version} is in service already")
-        self._check_sound(version, previous)
+        self.require_sound(version)
         record = self._record(version, verdict, previous, run_id, metrics)
         self._promotions.append(record)
         self._latest.switch(version)
@@ -254,12 +261,6 @@ class VersionManager:
             metrics=dict(metrics),
         )
 
-    def _check_sound(self, version: str, latest: str | None) -> None:
-        faults = self.verify(version)
-        if faults:
-            hint = f"latest still {shown(latest)}" if latest else "nothing is in service"
-            raise ArtifactError(f"{version} does not verify", faults=faults, hint=hint)
-
     def _info(self, name: str) -> VersionInfo:
         path = self.store / name
         try:
@@ -269,7 +270,7 @@ class VersionManager:
 
     def _on_disk(self) -> builtins.list[VersionId]:
         """The version folders, in order of day and number; links and files do not count."""
-        if not self.store.is_dir():
+        if not self.store.exists():
             return []
         with storage_errors("read", self.store):
             folders = [p for p in self.store.iterdir() if p.is_dir() and not p.is_symlink()]

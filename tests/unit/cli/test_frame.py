@@ -144,11 +144,13 @@ def test_json_failure_ends_with_one_object(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_verdict_ends_with_its_code_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """The gate's no is a code and, with --json, a reason; it is no error line."""
-    assert ending(Frame(as_json=True), lambda: Frame(as_json=True).leave(4, "held")) == 4
-    err = capsys.readouterr().err
-    assert [json.loads(line)["reason"] for line in err.splitlines()] == ["held"]
-    assert ending(Frame(), lambda: Frame().leave(4, "held")) == 4
+    """The gate's no is a code; with --json and --quiet, which show no report, it says why."""
+    assert ending(Frame(as_json=True), lambda: Frame(as_json=True).leave(4, "held", "bad")) == 4
+    line, document = capsys.readouterr().err.splitlines()
+    assert (line, json.loads(document)["reason"]) == ("held: bad", "held")
+    assert ending(Frame(quiet=True), lambda: Frame(quiet=True).leave(4, "held", "bad")) == 4
+    assert capsys.readouterr().err == "held: bad\n"
+    assert ending(Frame(), lambda: Frame().leave(4, "held", "bad")) == 4
     assert capsys.readouterr().err == ""
 
 
