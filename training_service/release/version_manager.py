@@ -119,7 +119,10 @@ class VersionManager:
         """Raise ArtifactError, naming every fault, unless ``version`` is whole."""
         faults = self.verify(version)
         if faults:
-            hint = f"latest still {shown(self._latest.text() or 'absent')}"
+            latest = self._latest.text()
+            hint = f"latest still {shown(latest or 'absent')}"
+            if version == latest:
+                hint = "put a sound one in service with `train versions rollback`"
             raise ArtifactError(f"{version} does not verify", faults=faults, hint=hint)
 
     def diff(self, before: str, after: str) -> VersionDiff:
