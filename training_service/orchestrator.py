@@ -11,7 +11,6 @@ What differs between recipes stays behind the ``Recipe`` protocol; this road is 
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -34,6 +33,7 @@ from training_service.release.durable import write_json
 from training_service.release.journal import RunJournal
 from training_service.release.manifest import Draft
 from training_service.release.notifier import Notifier, NotifyReport, pending
+from training_service.release.staging import new_run_id
 from training_service.release.store_check import look_at_store
 from training_service.release.version_manager import VersionInfo, VersionManager
 
@@ -100,7 +100,7 @@ class TrainingOrchestrator(Generic[P]):
         if known is not None:
             return known
         started_at = self._clock.now()
-        journal = RunJournal(None, _run_id(started_at), self._clock)
+        journal = RunJournal(None, new_run_id(started_at), self._clock)
         with self._lock(mode, journal.run_id, request.wait_s):
             known = self._known(mode, inputs, request)
             if known is not None:
@@ -239,7 +239,7 @@ class TrainingOrchestrator(Generic[P]):
     def _left_undone(self, manifest: Manifest) -> tuple[str, ...]:
         """What a person should know of a run that did nothing."""
         notes: list[str] = []
-        if manifest.settings.get("gate") != asdict(self._policy):
+        if not self._has_todays_rules(manifest):
             notes.append(f"{manifest.version} was judged by other rules, and is not judged again")
         due = pending(self._versions.store)
         if due is not None:
@@ -251,21 +251,19 @@ class TrainingOrchestrator(Generic[P]):
 
         A mode that does not judge has nothing to hold it to.
         """
-        same_rules = manifest.settings.get("gate") == asdict(self._policy)
         if manifest.mode != "full-train":
             return True
-        return manifest.parent == latest and same_rules and request.force_reason is None
+        is_same = manifest.parent == latest and self._has_todays_rules(manifest)
+        return is_same and request.force_reason is None
+
+    def _has_todays_rules(self, manifest: Manifest) -> bool:
+        return bool(manifest.settings.get("gate") == asdict(self._policy))
 
     def _look_at_service(self) -> Finding:
         if self._hook is None:
             return Finding("ML service", "ok", "no reload URL is set, so none is told")
         found = self._hook.probe()
         return Finding("ML service", "ok" if found.is_reachable else "warning", found.detail)
-
-
-def _run_id(moment: datetime) -> str:
-    """A name that sorts by time and is never given twice."""
-    return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def _told(verdict: Verdict) -> dict[str, Any]:

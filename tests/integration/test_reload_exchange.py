@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import socket
 import ssl
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.support import reload_server as server
+from tests.support.cli import logging_as_before
 from tests.support.reload_server import reload_server
 from training_service.adapters.http_clients import HttpLimits, HttpReloadHook
 from training_service.domain.release import ReloadOutcome
@@ -175,12 +175,8 @@ def test_an_answer_broken_off_is_no_success() -> None:
 
 @pytest.fixture
 def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
+    with logging_as_before():
+        yield
 
 
 @pytest.mark.usefixtures("_logging_as_before")

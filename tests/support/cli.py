@@ -57,7 +57,7 @@ def train(*arguments: str, settings: Mapping[str, str], cwd: Path) -> Done:
     with (
         _environment(settings),
         contextlib.chdir(cwd),
-        _logging_as_before(),
+        logging_as_before(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -118,7 +118,7 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logging_as_before() -> Iterator[None]:
+def logging_as_before() -> Iterator[None]:
     """Commands set up logging for the process; it is handed back."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training_service.cli.frame import Frame, command
-from training_service.cli.options import INPUTS, STORE, TRAINING
+from training_service.cli.options import INPUTS, STORE, TRAINING, Reason, Wait
 from training_service.cli.progress import progress_bars
 from training_service.errors import UsageError
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 GATE_SAID_NO = 4
 
-Wait = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the store.")
-]
 Rebuild = Annotated[
     bool, typer.Option("--rebuild", help="Build even when nothing changed since the last version.")
 ]
@@ -67,9 +64,7 @@ def full_train(
     force: Annotated[
         bool, typer.Option("--force", help="Promote against the gate; needs --reason.")
     ] = False,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")
-    ] = "",
+    reason: Reason = "",
 ) -> None:
     """Learn from feedback, judge against what serves, and promote what is no worse.
 

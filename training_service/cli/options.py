@@ -61,6 +61,12 @@ _COMMON = {
 }
 
 
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the store.")
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
+
+
 def variable_of(setting: str) -> str:
     """The environment variable that help and documents name first for ``setting``."""
     return LEGACY_VARIABLES.get(setting, PREFIX + setting.upper())

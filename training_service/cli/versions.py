@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from training_service.cli.frame import Frame, command
-from training_service.cli.options import STORE
+from training_service.cli.options import STORE, Reason, Wait
 from training_service.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ _SERVICE = "ml_service_reload_url"
 app = typer.Typer(help="List, show, compare, verify and switch versions.", rich_markup_mode=None)
 
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as v20251231.2.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
-Wait = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the store.")
-]
 
 
 @app.callback(invoke_without_command=True)

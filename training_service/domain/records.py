@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -177,8 +177,3 @@ def ordered_rows(rows: Iterable[IndexRow]) -> tuple[IndexRow, ...]:
         if held is None or row.kind == "synonym":
             best[row.key, row.text] = row
     return tuple(best[pair] for pair in sorted(best))
-
-
-def iter_texts(rows: Iterable[IndexRow]) -> Iterator[str]:
-    """The text of each row, in order."""
-    return (row.text for row in rows)

@@ -110,16 +110,19 @@ class SemanticIndex:
         """The base model's copy in the version, and the encoder that speaks for it."""
         models, folder = self._tools.models, staging / MODEL_FOLDER
         model = models.copy_base_model(inputs.options.base_model, folder)
-        if inputs.options.encoder == "reference":
-            return model, self._tools.remember(models.load_model(folder))
+        if inputs.options.encoder != "reference":
+            self._speed_up(inputs, folder, model)
+        return model, self._tools.remember(models.load_model(folder))
+
+    def _speed_up(self, inputs: Inputs, folder: Path, model: BaseModel) -> None:
+        """Give the copy its checked ONNX export; without one the reference serves, if it may."""
         texts = [text for entry in inputs.canonical.entries for text in entry.texts]
-        choice = models.ensure_fast(folder, model, texts)
+        choice = self._tools.models.ensure_fast(folder, model, texts)
         if inputs.options.encoder == "onnx" and choice.backend == "reference":
             raise ArtifactError(
                 f"ENCODER=onnx, and {model.name} serves by its reference: {choice.reason}",
                 hint="set ENCODER=auto to go on with the reference",
             )
-        return model, self._tools.remember(models.load_model(folder))
 
     def _material(self, inputs: Inputs, encoder: Encoder) -> Material:
         """Every text of the run encoded once, and the queries parted into their two sides."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 
 from training_service.domain.judgement import Held, Promoted
@@ -10,6 +9,7 @@ from training_service.errors import StorageError, UsageError
 from training_service.ports import Clock, LockStore
 from training_service.release.notifier import Notifier, NotifyReport
 from training_service.release.promotions import PromotionRecord
+from training_service.release.staging import new_run_id
 from training_service.release.version_manager import VersionManager
 
 
@@ -45,7 +45,7 @@ class ManualPromotion:
             ArtifactError: it does not verify.
         """
         self._versions.path(version)
-        run_id = self._run_id()
+        run_id = new_run_id(self._clock.now())
         with self._lock("promote", run_id, wait_s):
             self._announce(version)
             answer = self._versions.promote(
@@ -65,7 +65,7 @@ class ManualPromotion:
         """
         if self._versions.latest_text() is None:
             raise UsageError("nothing was promoted yet, so there is nothing to roll back")
-        run_id = self._run_id()
+        run_id = new_run_id(self._clock.now())
         with self._lock("rollback", run_id, wait_s):
             leaving = self._versions.latest_text()
             if leaving is not None:
@@ -82,6 +82,3 @@ class ManualPromotion:
             raise StorageError("; ".join(answer.reasons), hint="nothing was switched; try again")
         digest = answer.manifest_sha256
         return Switched(answer, self._notifier.notify(answer.version, digest))
-
-    def _run_id(self) -> str:
-        return f"{self._clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

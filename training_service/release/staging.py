@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -25,6 +27,11 @@ STAGING_FOLDER = ".staging"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 log = structlog.get_logger()
+
+
+def new_run_id(moment: datetime) -> str:
+    """A run id that sorts by ``moment`` (UTC) and is never given twice."""
+    return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def check_run_id(run_id: str) -> str:
