@@ -239,7 +239,7 @@ class TrainingOrchestrator(Generic[P]):
     def _left_undone(self, manifest: Manifest) -> tuple[str, ...]:
         """What a person should know of a run that did nothing."""
         notes: list[str] = []
-        if not self._has_todays_rules(manifest):
+        if manifest.mode == "full-train" and not self._has_todays_rules(manifest):
             notes.append(f"{manifest.version} was judged by other rules, and is not judged again")
         due = pending(self._versions.store)
         if due is not None:

@@ -173,3 +173,11 @@ def test_an_unchanged_run_says_what_it_leaves_undone(served: World) -> None:
         "the ML service has not confirmed v20251120: refused the connection",
     ]
     assert tree(served.folder) == before
+
+
+def test_a_version_that_was_never_judged_is_not_said_to_be(fresh: World) -> None:
+    """Other rules for the gate are no news to a mode that does not judge."""
+    fresh.train("build-index")
+    again = fresh.train("build-index", "--json", "--min-accuracy", "0.1").document
+    assert again["verdict"] == "unchanged"
+    assert not [note for note in again["notes"] if "judged" in note]
