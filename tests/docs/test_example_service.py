@@ -16,7 +16,8 @@ import pytest
 
 from training_service.domain.run import RunReport
 from training_service.orchestrator import Request
-from training_service.settings import TrainingConfig, load_settings
+from training_service.settings import TrainingConfig
+from training_service.settings_loading import load_settings
 from training_service.wiring import manual_promotion, orchestrator
 
 ROOT = Path(__file__).parents[2]

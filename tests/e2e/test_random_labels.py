@@ -33,7 +33,7 @@ from training_service.recipes.semantic_learning import (
     learn,
     texts_to_encode,
 )
-from training_service.settings import load_settings
+from training_service.settings_loading import load_settings
 from training_service.wiring import semantic_index
 
 SEEDS = range(20)

@@ -25,7 +25,7 @@ from training_service.ports import Steps, no_progress_bars
 from training_service.recipes.semantic_index import SemanticIndex
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.release.version_manager import VersionManager
-from training_service.settings import load_settings
+from training_service.settings_loading import load_settings
 from training_service.wiring import semantic_index, store_lock
 
 AGAIN = Request(rebuild=True)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from training_service.errors import StorageError, UsageError
-from training_service.settings import LoadedSettings, TrainingConfig, load_settings, public_values
+from training_service.settings import TrainingConfig
+from training_service.settings_loading import LoadedSettings, load_settings, public_values
 from training_service.settings_sources import LEGACY_VARIABLES
 from training_service.settings_wording import masked_url
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.settings_page import PAGE, settings_page
-from training_service.settings import TrainingConfig, load_settings
+from training_service.settings import TrainingConfig
+from training_service.settings_loading import load_settings
 from training_service.settings_sources import FLAGS, LEGACY_VARIABLES
 
 ROOT = Path(__file__).parents[2]

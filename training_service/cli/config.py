@@ -10,7 +10,7 @@ from training_service.cli.streams import table
 @command(*INPUTS, *STORE, *TRAINING)
 def config(frame: Frame) -> None:
     """Show every setting, its value and where the value comes from."""
-    from training_service.settings import public_values  # 0.5 s, which --help must not pay
+    from training_service.settings_loading import public_values  # 0.5 s, which --help must not pay
 
     loaded = frame.settings()
     values = public_values(loaded.config)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from training_service.observability import LogFormat, LogLevel
-    from training_service.settings import LoadedSettings
+    from training_service.settings_loading import LoadedSettings
 
 P = ParamSpec("P")
 
@@ -52,7 +52,7 @@ class Frame:
     def settings(self) -> LoadedSettings:
         """Load the settings, set up logging by them, and tell what is worth telling of them."""
         from training_service.observability import configure_logging  # 0.3 s
-        from training_service.settings import load_settings  # 0.5 s
+        from training_service.settings_loading import load_settings  # 0.5 s
 
         environ = os.environ  # noqa: TID251 -- the one place that hands it to the settings
         loaded = load_settings(self.flags, environ, self.config_file, assignments=self.assignments)

@@ -1,0 +1,155 @@
+"""Flags, environment, file and defaults become one frozen, checked configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+
+from pydantic import ValidationError
+
+from training_service.errors import Fault, StorageError, UsageError, shown
+from training_service.settings import TrainingConfig
+from training_service.settings_sources import (
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG_FILE,
+    Given,
+    Layer,
+    environment_layer,
+    file_layer,
+    flag_layer,
+)
+from training_service.settings_wording import expected, is_path, masked_url
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The configuration, where each value came from, and what is worth telling about that."""
+
+    config: TrainingConfig
+    origins: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def load_settings(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    config_file: Path | None = None,
+    cwd: Path | None = None,
+    assignments: Sequence[str] = (),
+) -> LoadedSettings:
+    """Merge flag > environment > file > default, and check every value that won.
+
+    Args:
+        flags: Setting name to value; ``None`` stands for a flag that was not given.
+        environ: The environment variables.
+        config_file: The file of ``--config``; without it ``TRAIN_CONFIG``, then
+            ``configs/training.yaml`` if there is one.
+        cwd: What relative paths start from; the working directory by default.
+        assignments: ``KEY=VALUE`` texts; they count as flags.
+
+    Raises:
+        UsageError: With every fault of every source.
+        StorageError: When the working directory is gone.
+    """
+    base = _working_directory() if cwd is None else cwd
+    names = TrainingConfig.model_fields.keys()
+    from_environment = environment_layer(environ, names)
+    layers = (
+        _defaults(environ),
+        _file(config_file, environ, base),
+        from_environment,
+        flag_layer(flags, assignments, names),
+    )
+    given = {name: value for layer in layers for name, value in layer.values.items()}
+    faults = [fault for layer in layers for fault in layer.faults]
+    config = _validated(_absolute(given, base, environ.get("HOME")), faults)
+    origins = {name: given[name].origin if name in given else "default" for name in names}
+    notes = tuple(note for layer in layers for note in layer.notes)
+    return LoadedSettings(config, origins, notes)
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        what = f"the working directory cannot be used: {error.strerror}"
+        raise StorageError(what, hint="change to a folder that exists and run again") from error
+
+
+def _defaults(environ: Mapping[str, str]) -> Layer:
+    """The one default that depends on the user: the cache folder of the XDG base directories."""
+    layer = Layer()
+    for variable, below in (("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
+        root = Path(environ.get(variable, ""))
+        if root.is_absolute():  # the XDG specification has relative ones ignored
+            layer.give("cache_dir", str(root / below / "training-service"), "default")
+            break
+    return layer
+
+
+def _file(asked: Path | None, environ: Mapping[str, str], cwd: Path) -> Layer:
+    names = TrainingConfig.model_fields.keys()
+    named = environ.get(CONFIG_VARIABLE, "").strip()
+    if asked is not None:
+        return file_layer(cwd / asked, str(asked), names)
+    if named:
+        return file_layer(cwd / named, named, names)
+    if _is_there(cwd / DEFAULT_CONFIG_FILE):
+        return file_layer(cwd / DEFAULT_CONFIG_FILE, str(DEFAULT_CONFIG_FILE), names)
+    return Layer()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether ``path`` names anything, be it a dangling link: then it is read, and refused."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _absolute(given: Mapping[str, Given], cwd: Path, home: str | None) -> dict[str, Given]:
+    """The values with every path made absolute; ``~/`` is the home folder in any source."""
+    made = dict(given)
+    for name, field in TrainingConfig.model_fields.items():
+        held = made.get(name, Given(field.default, "default"))
+        if not is_path(field) or not isinstance(held.value, str | Path):
+            continue
+        text = str(held.value)
+        if text.startswith("~/") and home:
+            text = home + text[1:]
+        made[name] = Given(cwd / text, held.origin)
+    return made
+
+
+def _validated(given: Mapping[str, Given], faults: list[Fault]) -> TrainingConfig:
+    try:
+        config = TrainingConfig.model_validate({name: v.value for name, v in given.items()})
+    except ValidationError as error:
+        wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
+        faults = faults + [_fault(name, given[name]) for name in given if name in wrong]
+    else:
+        if not faults:
+            return config
+    raise UsageError("settings refused", hint="correct it there and run again", faults=faults)
+
+
+def _fault(name: str, given: Given) -> Fault:
+    found = "nothing" if given.value is None else shown(_public(name, given.value))
+    wanted = expected(TrainingConfig.model_fields[name])
+    return Fault(given.origin, f"found {found}, expected {wanted}")
+
+
+def public_values(config: TrainingConfig) -> dict[str, str | int | float | bool | None]:
+    """Every setting as JSON can hold it, with what may be secret in the reload URL masked."""
+    return {name: _public(name, getattr(config, name)) for name in TrainingConfig.model_fields}
+
+
+def _public(name: str, value: object) -> str | int | float | bool | None:
+    if name == "ml_service_reload_url" and isinstance(value, str):
+        return masked_url(value)
+    return value if isinstance(value, str | int | float | NoneType) else str(value)
