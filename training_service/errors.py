@@ -16,11 +16,15 @@ Exit code 4 (built, and the gate said no) is a verdict, not an error; see ``doma
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 _SHOWN_CHARS = 80
+_SPELLED = reprlib.Repr()
+_SPELLED.maxlist = _SPELLED.maxdict = _SPELLED.maxtuple = 20
+_SPELLED.maxstring = _SPELLED.maxlong = _SPELLED.maxother = _SHOWN_CHARS
 
 
 @dataclass(frozen=True, order=True)
@@ -36,8 +40,13 @@ class Fault:
 
 def shown(value: object) -> str:
     """``value`` quoted for a message: control characters escaped, cut at 80 characters."""
-    text = ascii(value) if not isinstance(value, str) else _escaped(value)
+    text = _escaped(value) if isinstance(value, str) else _spelled(value)
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
+
+
+def _spelled(value: object) -> str:
+    """``value`` as Python spells it, of a large or deep one only the beginning."""
+    return _SPELLED.repr(value).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _escaped(text: str) -> str:

@@ -17,7 +17,6 @@ from datetime import datetime
 from typing import Any, Generic
 
 from training_service.domain.judgement import Held, Promoted, Verdict, verdict_name
-from training_service.domain.release import Manifest
 from training_service.domain.run import (
     BuildMode,
     Candidate,
@@ -30,11 +29,13 @@ from training_service.judge.evaluation_gate import GatePolicy, force, judge
 from training_service.judge.metrics import metrics
 from training_service.ports import Clock, LockStore, P, Recipe, ReloadHook
 from training_service.release.durable import write_json
+from training_service.release.free_space import require_free_space
 from training_service.release.journal import RunJournal
 from training_service.release.manifest import Draft
-from training_service.release.notifier import Notifier, NotifyReport, pending
+from training_service.release.service_change import ServiceChange
 from training_service.release.staging import new_run_id
 from training_service.release.store_check import look_at_store
+from training_service.release.unchanged import KnownVersions
 from training_service.release.version_manager import VersionInfo, VersionManager
 
 METRICS_FILE = "metrics.json"
@@ -47,6 +48,16 @@ class Request:
     force_reason: str | None = None
     rebuild: bool = False
     wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReleaseTools:
+    """What versions are made, kept and put in service with; without a ``hook`` none is told."""
+
+    versions: VersionManager
+    lock: LockStore
+    service: ServiceChange
+    hook: ReloadHook | None
 
 
 @dataclass(frozen=True)
@@ -66,21 +77,15 @@ class TrainingOrchestrator(Generic[P]):
     """Runs the modes of one recipe over one store."""
 
     def __init__(
-        self,
-        recipe: Recipe[P],
-        versions: VersionManager,
-        lock: LockStore,
-        *,
-        hook: ReloadHook | None,
-        policy: GatePolicy,
-        clock: Clock,
+        self, recipe: Recipe[P], release: ReleaseTools, policy: GatePolicy, clock: Clock
     ) -> None:
-        """Put together by ``wiring``; without a ``hook`` no service is told."""
+        """Put together by ``wiring``."""
         self._recipe = recipe
-        self._versions = versions
-        self._lock = lock
-        self._hook = hook
-        self._notifier = Notifier(versions.store, hook, clock)
+        self._versions = release.versions
+        self._lock = release.lock
+        self._service = release.service
+        self._hook = release.hook
+        self._known_versions = KnownVersions(release.versions, asdict(policy))
         self._policy = policy
         self._clock = clock
 
@@ -109,8 +114,10 @@ class TrainingOrchestrator(Generic[P]):
             journal.attach(self._versions.store)
             journal.note(mode=mode, recipe=self._recipe.name, inputs=inputs.record())
             try:
-                latest = self._versions.latest_text()
-                served = self._served()
+                with journal.step("preflight"):
+                    latest = self._versions.latest_text()
+                    served = self._served()
+                    self._require_space(inputs)
                 run = _Run(mode, inputs, request, journal, started_at, latest, served)
                 return self._finish(run, *self._make(run))
             except BaseException as error:
@@ -154,14 +161,19 @@ class TrainingOrchestrator(Generic[P]):
     def _finish(
         self, run: _Run[P], info: VersionInfo, verdict: Verdict, card: dict[str, Any]
     ) -> RunReport:
-        """Promote and notify where the verdict says so, and put the run on record."""
-        reload = None
+        """Put the version in service where the verdict says so, and put the run on record."""
         if isinstance(verdict, Promoted):
-            with run.journal.step("promote"):
-                self._notifier.announce(info.name, self._versions.manifest_sha256(info.name))
-                verdict = self._promote(run, info, verdict, card)
-        if isinstance(verdict, Promoted) or pending(self._versions.store):
-            reload = self._notify(run)
+            change = self._service.put_in_service(
+                info.name,
+                verdict,
+                expected=run.latest,
+                run_id=run.journal.run_id,
+                metrics=card,
+                steps=run.journal,
+            )
+            verdict, reload = change.verdict, change.reload
+        else:
+            reload = self._service.deliver_pending(run.journal)
         report = RunReport(
             mode=run.mode,
             run_id=run.journal.run_id,
@@ -177,22 +189,6 @@ class TrainingOrchestrator(Generic[P]):
         run.journal.finish(verdict_name(verdict), **report.record())
         return report
 
-    def _promote(
-        self, run: _Run[P], info: VersionInfo, verdict: Promoted, card: dict[str, Any]
-    ) -> Verdict:
-        answer = self._versions.promote(
-            info.name, verdict, expected=run.latest, run_id=run.journal.run_id, metrics=card
-        )
-        return answer if isinstance(answer, Held) else verdict
-
-    def _notify(self, run: _Run[P]) -> NotifyReport | None:
-        """Tell the service what serves: news, or what an earlier run could not deliver."""
-        latest = self._versions.current()
-        if latest is None:
-            return None
-        with run.journal.step("notify"):
-            return self._notifier.notify(latest, self._versions.manifest_sha256(latest))
-
     def _served(self) -> Served | None:
         """The version in service, whole: judging against a damaged one would prove nothing."""
         version = self._versions.current()
@@ -202,62 +198,31 @@ class TrainingOrchestrator(Generic[P]):
         settings = self._versions.manifest(version).settings
         return Served(version, self._versions.path(version), settings)
 
+    def _require_space(self, inputs: P) -> None:
+        """Refuse before any work what the disk cannot hold."""
+        require_free_space(self._versions.store, self._recipe.estimated_bytes(inputs))
+
     def _known(self, mode: BuildMode, inputs: P, request: Request) -> RunReport | None:
         """The report on a version that these inputs, settings and champion have made before."""
         if request.rebuild:
             return None
         began_s = time.monotonic()
-        latest = self._versions.current()
-        same = [
-            info
-            for info in self._versions.list()
-            if info.manifest is not None
-            and info.manifest.fingerprint == inputs.fingerprint
-            and (info.name == latest or self._was_judged_so(info.manifest, latest, request))
-        ]
-        if not same:
+        is_forced = request.force_reason is not None
+        found = self._known_versions.find(inputs.fingerprint, is_forced=is_forced)
+        if found is None:
             return None
-        found = next((info for info in same if info.name == latest), same[-1])
-        if found.manifest is None or self._versions.verify(found.name):
-            return None
+        card = found.manifest.scorecard
         return RunReport(
             mode=mode,
             run_id=None,
-            version=found.name,
-            verdict=Unchanged(
-                was=str(found.manifest.scorecard.get("verdict")),
-                is_serving=found.name == latest,
-                reasons=tuple(found.manifest.scorecard.get("reasons", ())),
-            ),
-            metrics=_figures(found.manifest.scorecard),
-            latest=latest,
+            version=found.manifest.version,
+            verdict=Unchanged(str(card.get("verdict")), found.is_serving, found.reasons),
+            metrics=_figures(card),
+            latest=self._versions.current(),
             store=self._versions.store,
             durations_s={"total": round(time.monotonic() - began_s, 3)},
-            notes=(*inputs.notes, *self._left_undone(found.manifest)),
+            notes=(*inputs.notes, *found.notes),
         )
-
-    def _left_undone(self, manifest: Manifest) -> tuple[str, ...]:
-        """What a person should know of a run that did nothing."""
-        notes: list[str] = []
-        if manifest.mode == "full-train" and not self._has_todays_rules(manifest):
-            notes.append(f"{manifest.version} was judged by other rules, and is not judged again")
-        due = pending(self._versions.store)
-        if due is not None:
-            notes.append(f"the ML service has not confirmed {due.version}: {due.detail}")
-        return tuple(notes)
-
-    def _was_judged_so(self, manifest: Manifest, latest: str | None, request: Request) -> bool:
-        """Whether the version was held against the champion of today, by the rules of today.
-
-        A mode that does not judge has nothing to hold it to.
-        """
-        if manifest.mode != "full-train":
-            return True
-        is_same = manifest.parent == latest and self._has_todays_rules(manifest)
-        return is_same and request.force_reason is None
-
-    def _has_todays_rules(self, manifest: Manifest) -> bool:
-        return bool(manifest.settings.get("gate") == asdict(self._policy))
 
     def _look_at_service(self) -> Finding:
         if self._hook is None:

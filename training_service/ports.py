@@ -148,6 +148,9 @@ class Recipe(Protocol[P]):
     def load(self, mode: BuildMode) -> P:
         """Read and check all that ``mode`` needs."""
 
+    def estimated_bytes(self, inputs: P) -> int:
+        """About how much disk the version of ``inputs`` will take."""
+
     def build(self, inputs: P, staging: Path, served: Served | None, steps: Steps) -> Candidate:
         """Fill ``staging`` with all of a version but its manifest, and score it."""
 

@@ -7,6 +7,7 @@ Every source speaks text: a YAML scalar is taken as it is spelled, so ``no``, ``
 from __future__ import annotations
 
 import codecs
+import os
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +47,9 @@ FLAGS: Mapping[str, str] = {
 }
 """Settings with a flag of their own; every other one is given with ``--set``."""
 
-_MAX_FILE_BYTES = 1 << 20
+_MAX_FILE_BYTES = 1 << 16  # the parser's time grows with the square of nesting
+_MOST_SUGGESTIONS = 100
+_PROBLEM_CHARS = 200
 _SCALAR_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
     for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
@@ -83,6 +86,15 @@ class Layer:
         """Record a fault."""
         self.faults.append(Fault(where, problem))
 
+    def refuse_name(self, where: str, name: str, known: Collection[str], prefix: str = "") -> None:
+        """Record that ``name`` is no setting; the first hundred times with the nearest one."""
+        if len(self.faults) < _MOST_SUGGESTIONS:
+            nearest = _nearest(name, known)
+            spelled = prefix + nearest.upper() if prefix else nearest
+            self.refuse(where, f"unknown setting; the nearest valid name is {spelled}")
+        else:
+            self.refuse(where, "unknown setting")
+
 
 def _is_storable(text: str) -> bool:
     return not any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in text)
@@ -97,8 +109,8 @@ def environment_layer(environ: Mapping[str, str], names: Collection[str]) -> Lay
     spelled = {PREFIX + name.upper(): name for name in names}
     for variable in sorted(v for v in environ if v.startswith(PREFIX) and v != CONFIG_VARIABLE):
         if variable not in spelled:
-            near = PREFIX + _nearest(variable.removeprefix(PREFIX), names).upper()
-            layer.refuse(f"environment {shown(variable)[1:-1]}", _unknown(near))
+            where = f"environment {shown(variable)[1:-1]}"
+            layer.refuse_name(where, variable.removeprefix(PREFIX), names, PREFIX)
             continue
         name = spelled[variable]
         legacy = LEGACY_VARIABLES.get(name, variable)
@@ -119,14 +131,14 @@ def flag_layer(
         if not equals:
             layer.refuse("flag --set", f"found {shown(text)}, expected KEY=VALUE")
         elif key not in names:
-            layer.refuse(f"flag --set {shown(key)}", _unknown(_nearest(key, names)))
+            layer.refuse_name(f"flag --set {shown(key)}", key, names)
         else:
             layer.give(key, value, f"flag --set {key}")
     for name, flag_value in flags.items():
         if flag_value is None:
             continue
         if name not in names:
-            layer.refuse(f"flag {shown(name)}", _unknown(_nearest(name, names)))
+            layer.refuse_name(f"flag {shown(name)}", name, names)
             continue
         flag = FLAGS.get(name, f"--set {name}")
         if name in layer.values and layer.values[name].value != flag_value:
@@ -144,36 +156,63 @@ def file_layer(path: Path, label: str, names: Collection[str]) -> Layer:
 
     layer = Layer()
     text = _file_text(path, label, layer)
-    if text is None:
-        return layer
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        layer.refuse(*_yaml_fault(error, label))
-    except RecursionError:
-        layer.refuse(label, "nested too deeply, expected `name: value` lines")
-    else:
-        if isinstance(root, yaml.MappingNode):
-            _take_pairs(root, label, names, layer)
-        elif root is not None:
-            layer.refuse(f"{label}:{_line(root)}", "expected `name: value` lines")
+    root = None if text is None else _root(text, label, layer)
+    if isinstance(root, yaml.MappingNode):
+        _take_pairs(root, label, names, layer)
+    elif root is not None:
+        layer.refuse(f"{label}:{_line(root)}", "expected `name: value` lines")
     return layer
 
 
 def _file_text(path: Path, label: str, layer: Layer) -> str | None:
+    data = b""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
+        # A device is recognised before it is opened: opening one can have effects of its own.
+        if not stat.S_ISREG(path.stat().st_mode):
             layer.refuse(label, "not a regular file, expected a YAML file")
             return None
-        if status.st_size > _MAX_FILE_BYTES:
-            layer.refuse(label, f"{status.st_size} bytes, expected at most {_MAX_FILE_BYTES}")
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+            size = max(len(data), os.fstat(file.fileno()).st_size)
+        if size > _MAX_FILE_BYTES:
+            layer.refuse(label, f"{size} bytes, expected at most {_MAX_FILE_BYTES}")
             return None
-        return path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("utf-8")
+        return data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
-        layer.refuse(label, f"byte {error.start} is not UTF-8, expected a UTF-8 text file")
+        # The decoder counts from behind a mark that was taken away.
+        start = len(data) - len(error.object) + error.start
+        line = data.count(b"\n", 0, start) + 1
+        problem = f"byte {start} is not UTF-8, expected a UTF-8 text file"
+        layer.refuse(f"{label}:{line}", problem)
     except OSError as error:
         layer.refuse(label, f"cannot be read: {error.strerror}")
+    except ValueError as error:
+        layer.refuse(label, f"not a usable path ({error})")
+    return None
+
+
+def _root(text: str, label: str, layer: Layer) -> yaml.Node | None:
+    """The one node of ``text``; ``None`` for an empty file, and for a fault, which is recorded."""
+    import yaml  # see file_layer
+
+    line = 0
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            root: yaml.Node | None = loader.get_single_node()
+        finally:
+            line = loader.line + 1
+            loader.dispose()
+    except yaml.YAMLError as error:
+        layer.refuse(*_yaml_fault(error, label, text))
+    except RecursionError:
+        layer.refuse(f"{label}:{line}", "nested too deeply, expected `name: value` lines")
+    except (ValueError, OverflowError):
+        # An escape beyond Unicode, or a version of YAML of some thousand digits.
+        problem = "not valid YAML: a number is out of range; expected `name: value` lines"
+        layer.refuse(f"{label}:{line}", problem)
+    else:
+        return root
     return None
 
 
@@ -185,7 +224,7 @@ def _take_pairs(root: yaml.MappingNode, label: str, names: Collection[str], laye
             problem = f"{shown(key)} is set twice, first in line {first_lines[key]}"
             layer.refuse(where, f"{problem}; keep one")
         elif key not in names:
-            layer.refuse(f"{where} {shown(key)}", _unknown(_nearest(key, names)))
+            layer.refuse_name(f"{where} {shown(key)}", key, names)
         elif not isinstance(node.value, str) or node.tag not in _SCALAR_TAGS:
             found = shown(node.tag) if isinstance(node.value, str) else "a list or mapping"
             layer.refuse(f"{where} {key}", f"found {found}, expected one plain value")
@@ -205,15 +244,14 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _yaml_fault(error: yaml.YAMLError, label: str) -> tuple[str, str]:
+def _yaml_fault(error: yaml.YAMLError, label: str, text: str) -> tuple[str, str]:
     mark = getattr(error, "problem_mark", None)
-    where = label if mark is None else f"{label}:{mark.line + 1}"
+    position = getattr(error, "position", 0)  # what the reader has instead of a mark
+    line = text.count("\n", 0, position) if mark is None else mark.line
     problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-    return where, f"not valid YAML: {problem}; expected `name: value` lines"
-
-
-def _unknown(nearest: str) -> str:
-    return f"unknown setting; the nearest valid name is {nearest}"
+    if len(problem) > _PROBLEM_CHARS:
+        problem = problem[:_PROBLEM_CHARS] + "…"
+    return f"{label}:{line + 1}", f"not valid YAML: {problem}; expected `name: value` lines"
 
 
 def _nearest(name: str, names: Collection[str]) -> str:

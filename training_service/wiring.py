@@ -15,6 +15,7 @@ from training_service.adapters.clock import SystemClock
 from training_service.ports import Encoder, ProgressBars, ReloadHook, no_progress_bars
 from training_service.release.manual_promotion import ManualPromotion
 from training_service.release.notifier import Notifier
+from training_service.release.service_change import ServiceChange
 from training_service.release.version_manager import VersionManager
 
 if TYPE_CHECKING:
@@ -35,9 +36,16 @@ def version_manager(config: TrainingConfig) -> VersionManager:
 
 def manual_promotion(config: TrainingConfig) -> ManualPromotion:
     """Puts versions of the configured store in service on a person's word."""
-    clock = SystemClock()
-    notifier = Notifier(config.model_store_base, reload_hook(config), clock)
-    return ManualPromotion(version_manager(config), notifier, partial(store_lock, config), clock)
+    versions = version_manager(config)
+    service = service_change(config, versions, reload_hook(config))
+    return ManualPromotion(versions, service, partial(store_lock, config), SystemClock())
+
+
+def service_change(
+    config: TrainingConfig, versions: VersionManager, hook: ReloadHook | None
+) -> ServiceChange:
+    """Puts versions in service and tells the ML service through ``hook``."""
+    return ServiceChange(versions, Notifier(config.model_store_base, hook, SystemClock()))
 
 
 def reload_hook(config: TrainingConfig) -> ReloadHook | None:
@@ -69,21 +77,20 @@ def orchestrator(
 ) -> TrainingOrchestrator[Inputs]:
     """The orchestrator of the configured recipe and store."""
     from training_service.judge.evaluation_gate import GatePolicy
-    from training_service.orchestrator import TrainingOrchestrator
+    from training_service.orchestrator import ReleaseTools, TrainingOrchestrator
 
     recipes = {"semantic-index": semantic_index}
-    return TrainingOrchestrator(
-        recipes[config.recipe](config, progress),
-        version_manager(config),
-        partial(store_lock, config),
-        hook=reload_hook(config),
-        policy=GatePolicy(
-            min_accuracy=config.min_accuracy,
-            min_queries=config.min_holdout_queries,
-            max_regression=config.max_regression,
-        ),
-        clock=SystemClock(),
+    policy = GatePolicy(
+        min_accuracy=config.min_accuracy,
+        min_queries=config.min_holdout_queries,
+        max_regression=config.max_regression,
     )
+    versions, hook = version_manager(config), reload_hook(config)
+    release = ReleaseTools(
+        versions, partial(store_lock, config), service_change(config, versions, hook), hook
+    )
+    recipe = recipes[config.recipe](config, progress)
+    return TrainingOrchestrator(recipe, release, policy, SystemClock())
 
 
 def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIndex:

@@ -20,14 +20,17 @@ from training_service.domain.release import Reachability, ReloadOutcome
 from training_service.domain.run import BuildMode, Candidate, Finding, RunReport, Served
 from training_service.errors import ArtifactError, InputError, StorageError
 from training_service.judge.evaluation_gate import GatePolicy
-from training_service.orchestrator import Request, TrainingOrchestrator
-from training_service.ports import Steps, no_progress_bars
+from training_service.orchestrator import ReleaseTools, Request, TrainingOrchestrator
+from training_service.ports import LockStore, Steps, no_progress_bars
 from training_service.recipes.semantic_index import SemanticIndex
 from training_service.recipes.semantic_inputs import Inputs
+from training_service.release.notifier import Notifier
+from training_service.release.service_change import ServiceChange
 from training_service.release.version_manager import VersionManager
 from training_service.settings_loading import load_settings
 from training_service.wiring import semantic_index, store_lock
 
+POLICY = GatePolicy(min_accuracy=0.8, min_queries=50, max_regression=0.02)
 AGAIN = Request(rebuild=True)
 KNOWN = vocabulary()
 
@@ -45,6 +48,9 @@ class Meddling:
 
     def load(self, mode: BuildMode) -> Inputs:
         return self.inner.load(mode)
+
+    def estimated_bytes(self, inputs: Inputs) -> int:
+        return self.inner.estimated_bytes(inputs)
 
     def build(
         self, inputs: Inputs, staging: Path, served: Served | None, steps: Steps
@@ -79,14 +85,18 @@ def orchestrator(
 ) -> TrainingOrchestrator[Inputs]:
     """The orchestrator of ``world`` by ``clock``."""
     config = load_settings({}, world.environment, cwd=world.folder).config
-    return TrainingOrchestrator(
-        Meddling(semantic_index(config, no_progress_bars), then),
-        VersionManager(world.store, clock),
-        partial(store_lock, config),
-        hook=hook,
-        policy=GatePolicy(min_accuracy=0.8, min_queries=50, max_regression=0.02),
-        clock=clock,
-    )
+    recipe = Meddling(semantic_index(config, no_progress_bars), then)
+    tools = release_tools(world, clock, partial(store_lock, config), hook)
+    return TrainingOrchestrator(recipe, tools, POLICY, clock)
+
+
+def release_tools(
+    world: World, clock: FakeClock, lock: LockStore, hook: Watching | None = None
+) -> ReleaseTools:
+    """What the orchestrator keeps versions of ``world`` with."""
+    versions = VersionManager(world.store, clock)
+    service = ServiceChange(versions, Notifier(world.store, hook, clock))
+    return ReleaseTools(versions, lock, service, hook)
 
 
 def full_train(world: World, clock: FakeClock, request: Request = AGAIN) -> RunReport:
@@ -217,11 +227,9 @@ def test_work_done_while_waiting_is_not_done_again(fresh: World) -> None:
 
     waiting = TrainingOrchestrator(
         semantic_index(config, no_progress_bars),
-        VersionManager(fresh.store, clock),
-        busy,
-        hook=None,
-        policy=GatePolicy(min_accuracy=0.8, min_queries=50, max_regression=0.02),
-        clock=clock,
+        release_tools(fresh, clock, busy),
+        POLICY,
+        clock,
     )
     late = waiting.run("full-train", Request())
     assert isinstance(reports[0].verdict, Promoted)

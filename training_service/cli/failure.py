@@ -25,8 +25,10 @@ _FURTHER_FAULTS = 20
 _FAULTS_IN_DOCUMENT = 1000
 _INTERNAL_CHARS = 300
 _SIGNAL_BASE = 128
-_URL_USER = re.compile(r"(\w+://)[^\s/\"']*@")
-_URL_QUERY = re.compile(r"(\w+://[^\s\"'?]*\?)[^\s\"')]+")
+# Each pattern ends where its match ends, so that a long line takes no longer than it is long.
+_URL = re.compile(r"\w://[^\s\"']*")
+_USER = re.compile(r"(?<=://).*@")
+_QUERY = re.compile(r"(?<=\?)[^)]+")
 
 
 @dataclass(frozen=True)
@@ -120,4 +122,4 @@ def tell_traceback(error: BaseException) -> None:
 
 def scrubbed(text: str) -> str:
     """``text`` with user names, passwords and queries of URLs masked: secrets live there."""
-    return _URL_QUERY.sub(r"\1***", _URL_USER.sub(r"\1***@", text))
+    return _URL.sub(lambda found: _QUERY.sub("***", _USER.sub("***@", found[0])), text)

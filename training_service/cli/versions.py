@@ -9,6 +9,7 @@ import typer
 
 from training_service.cli.frame import Frame, command
 from training_service.cli.options import STORE, Reason, Wait
+from training_service.domain.judgement import Held, verdict_name
 from training_service.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from training_service.release.manual_promotion import Switched
     from training_service.release.version_manager import VersionInfo, VersionManager
 
+NOT_PUT_IN_SERVICE = 4
 _SERVICE = "ml_service_reload_url"
 
 app = typer.Typer(help="List, show, compare, verify and switch versions.", rich_markup_mode=None)
@@ -193,6 +195,9 @@ def _tell(frame: Frame, switched: Switched) -> None:
         f"latest {record.previous or 'absent'} -> {record.version}",
         f"reload: {reload.outcome} - {reload.detail}",
     )
+    if isinstance(switched.verdict, Held):
+        reasons = "; ".join(switched.verdict.reasons)
+        frame.leave(NOT_PUT_IN_SERVICE, verdict_name(switched.verdict), reasons)
 
 
 app.command("list")(list_versions)

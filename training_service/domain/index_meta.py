@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from training_service.domain.plain_json import PlainJsonError, parse_plain
 from training_service.domain.records import IndexForm, IndexRow, RowKind
 from training_service.domain.vectors import Ids
 from training_service.errors import ArtifactError, Fault, shown
@@ -23,6 +24,7 @@ CHROMA_FOLDER = "chroma"
 _SCHEMA_VERSION = 1
 _RECIPE = "semantic-index"
 _COLUMNS = ("int_ids", "orig_keys", "texts", "kinds")
+_KEYS = ("schema_version", "recipe", "dimension", "count", "form", *_COLUMNS, "labels")
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,9 @@ def parse_meta(data: bytes, source: str) -> IndexMeta:
         ArtifactError: with every fault found, each naming its key.
     """
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as problem:
-        raise ArtifactError(f"{source} is not JSON: {problem}") from problem
+        content = parse_plain(data)
+    except PlainJsonError as problem:
+        raise ArtifactError(f"{source} is not the JSON it should be: {problem}") from problem
     if not isinstance(content, dict):
         raise ArtifactError(f"{source}: found {type(content).__name__}, expected an object")
     faults = _head_faults(content) or _column_faults(content) or _row_faults(content)
@@ -127,11 +129,15 @@ def parse_meta(data: bytes, source: str) -> IndexMeta:
 
 
 def _head_faults(content: dict[str, Any]) -> list[Fault]:
-    expected = {"schema_version": _SCHEMA_VERSION, "recipe": _RECIPE}
     faults = [
+        _fault(key, content[key], f"one of {', '.join(_KEYS)}")
+        for key in sorted(content.keys() - set(_KEYS))
+    ]
+    expected = {"schema_version": _SCHEMA_VERSION, "recipe": _RECIPE}
+    faults += [
         _fault(key, content.get(key), repr(value))
         for key, value in expected.items()
-        if content.get(key) != value
+        if content.get(key) != value or type(content[key]) is not type(value)
     ]
     if content.get("form") not in get_args(IndexForm):
         faults.append(_fault("form", content.get("form"), " or ".join(get_args(IndexForm))))
@@ -189,7 +195,8 @@ def _row_faults(content: dict[str, Any]) -> list[Fault]:
 
 
 def _fault(key: str, found: object, expected: str) -> Fault:
-    return Fault(f"key {key}", f"found {shown(found)}, expected {expected}")
+    name = key if key.isprintable() else shown(key)
+    return Fault(f"key {name}", f"found {shown(found)}, expected {expected}")
 
 
 def _is_integer(value: object) -> bool:

@@ -99,7 +99,13 @@ class Scorecard:
 
 PromotionKind = Literal["first", "passed", "forced", "manual", "rollback"]
 HoldKind = Literal[
-    "too-little-data", "below-minimum", "regression", "not-finite", "not-judged", "latest-moved"
+    "too-little-data",
+    "below-minimum",
+    "regression",
+    "not-finite",
+    "not-judged",
+    "latest-moved",
+    "refused-by-service",
 ]
 
 

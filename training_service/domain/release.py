@@ -82,7 +82,7 @@ class Manifest:
     schema_version: int = 1
 
 
-ReloadState = Literal["confirmed", "accepted-unconfirmed", "failed"]
+ReloadState = Literal["confirmed", "accepted-unconfirmed", "refused", "failed"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class ReloadOutcome:
     """What became of a reload request; ``detail`` is one line for people, free of secrets.
 
     ``confirmed``: the service answered that it serves the version asked for.
-    ``accepted-unconfirmed``: it answered success without saying so. ``failed``: everything else.
+    ``accepted-unconfirmed``: it answered success without saying so. ``refused``: it answered that
+    it cannot or will not. ``failed``: it could not be asked, or gave no answer.
     """
 
     state: ReloadState

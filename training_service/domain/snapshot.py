@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from training_service.domain.plain_json import parse_plain
 from training_service.domain.records import Canonical, FeedbackRow
 from training_service.errors import ArtifactError, shown
 
@@ -61,15 +62,15 @@ def _lines(records: Iterable[dict[str, Any]]) -> bytes:
 
 def _row(line: bytes, where: str) -> FeedbackRow:
     try:
-        record = json.loads(line)
+        record = _expect(parse_plain(line), dict)
         stamp = record["timestamp"]
         row = FeedbackRow(
-            query=_expect(record["query"], str),
-            key=_expect(record["key"], str),
+            query=_text(record["query"]),
+            key=_text(record["key"]),
             correct=_expect(record["correct"], bool),
             timestamp=None if stamp is None else _moment(stamp),
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         problem = f"{type(error).__name__}: {shown(str(error))}"
         raise ArtifactError(f"{where}: {problem}, expected a feedback row") from error
     return row
@@ -80,6 +81,12 @@ def _moment(stamp: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{stamp} has no time zone")
     return moment
+
+
+def _text(value: object) -> str:
+    text = _expect(value, str)
+    text.encode()  # a lone surrogate has no bytes
+    return text
 
 
 def _expect(value: object, kind: type[T]) -> T:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from training_service.domain.model import ResolvedModel
@@ -40,8 +41,20 @@ def copy_model_folder(model: ResolvedModel, source: Path, target: Path) -> dict[
 
 def model_digests(model: ResolvedModel, source: Path) -> dict[str, str]:
     """What ``copy_model_folder`` would return, without copying; raises the same."""
-    try:
+    with _reading(model, source):
         return {name: file_sha256(source / name) for name in _names_to_copy(model, source)}
+
+
+def model_size(model: ResolvedModel, source: Path) -> int:
+    """How many bytes ``copy_model_folder`` would copy; raises the same."""
+    with _reading(model, source):
+        return sum((source / name).stat().st_size for name in _names_to_copy(model, source))
+
+
+@contextmanager
+def _reading(model: ResolvedModel, source: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         where = error.filename or source
         message = f"base model {shown(model.name)}: {where}: {error.strerror}"

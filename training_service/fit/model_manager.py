@@ -23,7 +23,8 @@ from training_service.domain.model import (
 )
 from training_service.errors import StorageError, TrainError
 from training_service.fit.export_cache import ExportCache, file_sha256
-from training_service.fit.model_folder import copy_model_folder, model_digests
+from training_service.fit.footprint import ModelFootprint, hidden_size
+from training_service.fit.model_folder import copy_model_folder, model_digests, model_size
 from training_service.ports import Encoder, EncoderBackend, ModelSource
 
 log = structlog.get_logger()
@@ -78,6 +79,18 @@ class ModelManager:
         else:
             digests = model_digests(model, model.path)
         return BaseModel(name, model.origin, model.detail, folder_digest(digests))
+
+    def footprint(self, name: str, *, is_exported: bool) -> ModelFootprint:
+        """How much of a version the model that ``name`` means will be; reads no weights.
+
+        Raises what ``copy_base_model`` raises.
+        """
+        model = self._source.resolve(name)
+        if model.path is None:
+            return ModelFootprint(len(_hashing_bytes(model)), model.dimension or 0)
+        size = model_size(model, model.path)
+        # An ONNX export in fp32 is about as large as the weights.
+        return ModelFootprint(size * 2 if is_exported else size, hidden_size(model.path))
 
     def ensure_fast(
         self, model_dir: Path, base: BaseModel, sample: Sequence[str]

@@ -19,6 +19,7 @@ from training_service.domain.snapshot import (
     feedback_lines,
 )
 from training_service.errors import ArtifactError
+from training_service.fit.footprint import version_bytes
 from training_service.fit.index_builder import IndexBuilder
 from training_service.fit.model_manager import ModelManager
 from training_service.match.files import MODEL_FOLDER, MatcherFiles
@@ -78,6 +79,16 @@ class SemanticIndex:
     def load(self, mode: BuildMode) -> Inputs:
         """Read and check what ``mode`` needs, before anything is written."""
         return load_inputs(mode, self._options, self._tools.models)
+
+    def estimated_bytes(self, inputs: Inputs) -> int:
+        """About how much disk the version of ``inputs`` will take."""
+        options = inputs.options
+        is_exported = options.encoder != "reference"
+        model = self._tools.models.footprint(options.base_model, is_exported=is_exported)
+        texts = [text for entry in inputs.canonical.entries for text in entry.texts]
+        texts += [row.query for row in inputs.feedback.rows]
+        characters = sum(len(text) for text in texts)
+        return version_bytes(len(texts), characters, model, has_chroma=options.chroma)
 
     def build(
         self, inputs: Inputs, staging: Path, served: Served | None, steps: Steps

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from training_service.domain.judgement import Held, Promoted
+from training_service.domain.judgement import Promoted, Verdict, verdict_name
 from training_service.errors import StorageError, UsageError
 from training_service.ports import Clock, LockStore
-from training_service.release.notifier import Notifier, NotifyReport
-from training_service.release.promotions import PromotionRecord
+from training_service.release.journal import RunJournal
+from training_service.release.notifier import NotifyReport
+from training_service.release.promotions import PromotionRecord, rollback_verdict
+from training_service.release.service_change import ServiceChange
 from training_service.release.staging import new_run_id
 from training_service.release.version_manager import VersionManager
 
 
 @dataclass(frozen=True)
 class Switched:
-    """What was promoted, and what the ML service said to it."""
+    """What was promoted, and what the ML service said to it.
 
+    ``verdict`` is ``Held`` when the service refused the version and ``record`` is of the one that
+    was put back.
+    """
+
+    verdict: Verdict
     record: PromotionRecord
     reload: NotifyReport
 
@@ -27,13 +34,13 @@ class ManualPromotion:
     def __init__(
         self,
         versions: VersionManager,
-        notifier: Notifier,
+        service: ServiceChange,
         lock: LockStore,
         clock: Clock,
     ) -> None:
-        """Switch among ``versions`` while holding ``lock``, and tell through ``notifier``."""
+        """Switch among ``versions`` through ``service`` while holding ``lock``."""
         self._versions = versions
-        self._notifier = notifier
+        self._service = service
         self._lock = lock
         self._clock = clock
 
@@ -45,17 +52,10 @@ class ManualPromotion:
             ArtifactError: it does not verify.
         """
         self._versions.path(version)
+        verdict = Promoted("manual", (reason or "no reason given",))
         run_id = new_run_id(self._clock.now())
         with self._lock("promote", run_id, wait_s):
-            self._announce(version)
-            answer = self._versions.promote(
-                version,
-                Promoted("manual", (reason or "no reason given",)),
-                expected=self._versions.latest_text(),
-                run_id=run_id,
-                metrics=self._versions.manifest(version).scorecard,
-            )
-            return self._told(answer)
+            return self._switch(version, verdict, self._versions.latest_text(), run_id)
 
     def rollback(self, to: str | None, reason: str, wait_s: float = 0.0) -> Switched:
         """Put ``to`` in service again, or what served before the present version.
@@ -68,17 +68,32 @@ class ManualPromotion:
         run_id = new_run_id(self._clock.now())
         with self._lock("rollback", run_id, wait_s):
             leaving = self._versions.latest_text()
-            if leaving is not None:
-                to = to or self._versions.predecessor(leaving)
-                self._announce(to)
-            return self._told(self._versions.rollback(to, run_id=run_id, reason=reason))
+            target = to or self._versions.predecessor(leaving or "")
+            verdict = rollback_verdict(leaving, target, reason)
+            return self._switch(target, verdict, leaving, run_id)
 
-    def _announce(self, version: str) -> None:
-        """Make the delivery durable first: a run killed after the switch leaves it to the next."""
-        self._notifier.announce(version, self._versions.manifest_sha256(version))
-
-    def _told(self, answer: PromotionRecord | Held) -> Switched:
-        if isinstance(answer, Held):
-            raise StorageError("; ".join(answer.reasons), hint="nothing was switched; try again")
-        digest = answer.manifest_sha256
-        return Switched(answer, self._notifier.notify(answer.version, digest))
+    def _switch(
+        self, version: str, verdict: Promoted, expected: str | None, run_id: str
+    ) -> Switched:
+        self._versions.sweep()
+        journal = RunJournal(self._versions.store, run_id, self._clock)
+        journal.note(mode=verdict.kind, version=version, reasons=list(verdict.reasons))
+        try:
+            change = self._service.put_in_service(
+                version,
+                verdict,
+                expected=expected,
+                run_id=run_id,
+                metrics=self._versions.manifest(version).scorecard,
+                steps=journal,
+            )
+        except BaseException as error:
+            journal.finish("failed", error=type(error).__name__, reason=str(error))
+            raise
+        told = asdict(change.reload) if change.reload else None
+        latest = self._versions.latest_text()
+        journal.finish(verdict_name(change.verdict), latest=latest, reload=told)
+        if change.record is None or change.reload is None:
+            reasons = "; ".join(change.verdict.reasons)
+            raise StorageError(reasons, hint="nothing was switched; try again")
+        return Switched(change.verdict, change.record, change.reload)

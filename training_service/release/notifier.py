@@ -20,7 +20,7 @@ from training_service.release.durable import read_json, storage_errors, sync_fol
 
 PENDING_FILE = "pending_reload.json"
 
-NotifyOutcome = Literal["confirmed", "accepted-unconfirmed", "failed", "disabled"]
+NotifyOutcome = Literal["confirmed", "accepted-unconfirmed", "refused", "failed", "disabled"]
 
 log = structlog.get_logger()
 

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from training_service.domain.judgement import Promoted
 from training_service.domain.release import VersionId
-from training_service.errors import ArtifactError, StorageError
+from training_service.errors import ArtifactError, StorageError, shown
 from training_service.release.durable import (
     create_bytes,
     json_bytes,
@@ -55,6 +56,12 @@ class HistoryEntry:
 
     record: PromotionRecord
     is_effective: bool
+
+
+def rollback_verdict(leaving: str | None, target: str, reason: str = "") -> Promoted:
+    """The verdict under which ``target`` goes back into service."""
+    why = f"rolled back from {shown(leaving or 'absent')} to {target}"
+    return Promoted("rollback", (f"{why}: {reason}" if reason else why,))
 
 
 class PromotionLog:

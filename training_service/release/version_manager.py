@@ -36,6 +36,7 @@ from training_service.release.promotions import (
     HistoryEntry,
     PromotionLog,
     PromotionRecord,
+    rollback_verdict,
     with_effect,
 )
 from training_service.release.staging import StagingArea, check_staged, open_up
@@ -218,9 +219,8 @@ class VersionManager:
         if leaving is None:
             raise UsageError("nothing was promoted yet, so there is nothing to roll back")
         target = to or self.predecessor(leaving)
-        why = f"rolled back from {shown(leaving)} to {target}" + (f": {reason}" if reason else "")
+        verdict = rollback_verdict(leaving, target, reason)
         metrics = self.manifest(target).scorecard
-        verdict = Promoted("rollback", (why,))
         return self.promote(target, verdict, expected=leaving, run_id=run_id, metrics=metrics)
 
     def predecessor(self, version: str) -> str:

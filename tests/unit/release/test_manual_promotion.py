@@ -18,6 +18,7 @@ from training_service.errors import ArtifactError, StoreLocked, UsageError
 from training_service.release.latest import LatestLink
 from training_service.release.manual_promotion import ManualPromotion
 from training_service.release.notifier import Notifier, pending
+from training_service.release.service_change import ServiceChange
 from training_service.release.version_manager import VersionManager
 
 QUICK = HttpLimits(connect_s=1, read_s=1, total_s=3, tries=1, backoff_s=0.01)
@@ -42,7 +43,8 @@ def by_hand(
     hook = None if server is None else HttpReloadHook(server.url, QUICK)
     clock = FakeClock(DAY)
     held = lock or RecordingLock(manager.store)
-    return ManualPromotion(manager, Notifier(manager.store, hook, clock), held, clock)
+    service = ServiceChange(manager, Notifier(manager.store, hook, clock))
+    return ManualPromotion(manager, service, held, clock)
 
 
 def test_promotion_by_hand_switches_records_and_tells(manager: VersionManager) -> None:

@@ -1,0 +1,94 @@
+"""A version becomes the one in service: announced, recorded, switched, told; or undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from training_service.domain.judgement import Held, Promoted, Verdict
+from training_service.ports import Steps
+from training_service.release.notifier import Notifier, NotifyReport, pending
+from training_service.release.promotions import PromotionRecord
+from training_service.release.version_manager import VersionManager
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What came of an attempt: the last ``record`` that was written, and what the service said.
+
+    ``verdict`` is the one asked for, or ``Held`` with the reason why the former version serves.
+    """
+
+    verdict: Verdict
+    record: PromotionRecord | None
+    reload: NotifyReport | None
+
+
+class ServiceChange:
+    """The one road from a verdict to ``latest`` and to the ML service, for runs and for people."""
+
+    def __init__(
+        self, versions: VersionManager, notifier: Notifier, *, restores_refused: bool = False
+    ) -> None:
+        """Switch among ``versions`` and tell through ``notifier``.
+
+        ``restores_refused``: a version that the service refuses goes out of service at once.
+        """
+        self._versions = versions
+        self._notifier = notifier
+        self._restores_refused = restores_refused
+
+    def put_in_service(
+        self,
+        version: str,
+        verdict: Promoted,
+        *,
+        expected: str | None,
+        run_id: str,
+        metrics: Mapping[str, Any],
+        steps: Steps,
+    ) -> Change:
+        """Promote ``version`` and tell the service; call it while holding the store's lock.
+
+        The delivery is durable before ``latest`` moves, so a run killed right after the switch
+        leaves it to the next. Raises what ``VersionManager.promote`` raises.
+        """
+        with steps.step("promote"):
+            self._notifier.announce(version, self._versions.manifest_sha256(version))
+            answer = self._versions.promote(
+                version, verdict, expected=expected, run_id=run_id, metrics=metrics
+            )
+        if isinstance(answer, Held):
+            return Change(answer, None, self.deliver_pending(steps))
+        reload = self._tell(version, steps)
+        if reload.outcome == "refused" and self._restores_refused and answer.previous is not None:
+            return self._restored(answer, answer.previous, reload, steps)
+        return Change(verdict, answer, reload)
+
+    def deliver_pending(self, steps: Steps) -> NotifyReport | None:
+        """Tell the service what serves if an earlier run could not; ``None`` when none is due."""
+        latest = self._versions.current() if pending(self._versions.store) else None
+        return None if latest is None else self._tell(latest, steps)
+
+    def _tell(self, version: str, steps: Steps) -> NotifyReport:
+        with steps.step("notify"):
+            return self._notifier.notify(version, self._versions.manifest_sha256(version))
+
+    def _restored(
+        self, record: PromotionRecord, former: str, reload: NotifyReport, steps: Steps
+    ) -> Change:
+        """Put ``former`` back and say so, to the service as well."""
+        why = f"the ML service refused {record.version}: {reload.detail}"
+        log.warning("version.refused_by_service", version=record.version, former=former)
+        with steps.step("restore"):
+            self._notifier.announce(former, self._versions.manifest_sha256(former))
+            back = self._versions.rollback(former, run_id=record.run_id, reason=why)
+        if isinstance(back, Held):
+            return Change(back, record, reload)
+        verdict = Held("refused-by-service", (why, f"{former} serves again"))
+        return Change(verdict, back, self._tell(former, steps))
