@@ -44,6 +44,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HF_HUB_DISABLE_TELEMETRY=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     CANONICAL_FILE=/data/canonical/canonical.json \
     FEEDBACK_FILE=/data/feedback/feedback.csv \
     MODEL_STORE_BASE=/data/model_store \

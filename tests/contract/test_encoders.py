@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.cli import ROOT
 from training_service.adapters.encoders.cache import CachedEncoder
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.adapters.encoders.loading import EncoderLoader, open_encoder
@@ -149,3 +150,22 @@ def test_serving_an_export_imports_no_torch(minilm_dir: Path) -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_onnx_leaves_nothing_in_the_home_folder(minilm_dir: Path, tmp_path: Path) -> None:
+    """ONNX Runtime keeps no id of this machine and no log of models to be sent to its makers."""
+    program = (
+        "import sys; from pathlib import Path;"
+        "from training_service.adapters.encoders.loading import open_encoder;"
+        "print(open_encoder(Path(sys.argv[1])).encode(['nurse']).shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(minilm_dir)],
+        env={"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "(1, 384)"
+    assert list(tmp_path.rglob("*")) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 from pathlib import Path
 
@@ -77,6 +78,8 @@ class ModelSources:
 
     def _snapshot(self, repo: str, revision: str | None, *, offline: bool) -> Path | None:
         """The snapshot of a hub model if it has weights; ``None`` when the cache alone has not."""
+        # Read once, when the library is loaded.
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # noqa: TID251 - nothing is read
         from huggingface_hub import snapshot_download
         from huggingface_hub.utils.tqdm import disable_progress_bars
 
