@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,14 +43,20 @@ FLAGS: Mapping[str, str] = {
     "min_accuracy": "--min-accuracy",
     "ml_service_reload_url": "--reload-url",
     "recipe": "--recipe",
+    "require_reload": "--require-reload",
+    "rollback_on_reload_failure": "--rollback-on-reload-failure",
     "log_level": "--log-level",
     "log_format": "--log-format",
 }
 """Settings with a flag of their own; every other one is given with ``--set``."""
 
-_MAX_FILE_BYTES = 1 << 16  # the parser's time grows with the square of nesting
+_SECRETS = frozenset({"ml_service_reload_url", "reload_secret"})
+_MAX_FILE_BYTES = 1 << 15
+_MAX_BRACKETS = 20
 _MOST_SUGGESTIONS = 100
 _PROBLEM_CHARS = 200
+# A name that YAML quotes from the file may be a secret; its words for tokens are no names.
+_QUOTED = re.compile(r"(['\"])(?!<)[^'\"\s]{4,}\1")
 _SCALAR_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
     for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
@@ -77,7 +84,8 @@ class Layer:
         if isinstance(value, str):
             value = value.strip() or None
             if value is not None and not _is_storable(value):
-                found = f"found {shown(value)}, expected text without control characters"
+                found = shown("***" if name in _SECRETS else value)
+                found = f"found {found}, expected text without control characters"
                 self.faults.append(Fault(origin, found))
                 return
         self.values[name] = Given(value, origin)
@@ -129,7 +137,9 @@ def flag_layer(
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals:
-            layer.refuse("flag --set", f"found {shown(text)}, expected KEY=VALUE")
+            # What is no name may be a secret that was meant to be the value.
+            found = shown(text) if key in names else "a text without `=`"
+            layer.refuse("flag --set", f"found {found}, expected KEY=VALUE")
         elif key not in names:
             layer.refuse_name(f"flag --set {shown(key)}", key, names)
         else:
@@ -141,9 +151,10 @@ def flag_layer(
             layer.refuse_name(f"flag {shown(name)}", name, names)
             continue
         flag = FLAGS.get(name, f"--set {name}")
-        if name in layer.values and layer.values[name].value != flag_value:
+        said = "yes" if flag_value is True else flag_value
+        if name in layer.values and layer.values[name].value != said:
             layer.notes.append(f"{flag} and --set {name} differ; {flag} is used")
-        layer.give(name, flag_value, f"flag {flag}")
+        layer.give(name, said, f"flag {flag}")
     return layer
 
 
@@ -195,9 +206,17 @@ def _root(text: str, label: str, layer: Layer) -> yaml.Node | None:
     """The one node of ``text``; ``None`` for an empty file, and for a fault, which is recorded."""
     import yaml  # see file_layer
 
+    class Shallow(yaml.SafeLoader):
+        """Stops at deep brackets: the scanner's time grows with the square of their depth."""
+
+        def fetch_flow_collection_start(self, kind: type[yaml.Token]) -> None:
+            if self.flow_level >= _MAX_BRACKETS:
+                raise RecursionError
+            super().fetch_flow_collection_start(kind)
+
     line = 0
     try:
-        loader = yaml.SafeLoader(text)
+        loader = Shallow(text)
         try:
             root: yaml.Node | None = loader.get_single_node()
         finally:
@@ -226,7 +245,8 @@ def _take_pairs(root: yaml.MappingNode, label: str, names: Collection[str], laye
         elif key not in names:
             layer.refuse_name(f"{where} {shown(key)}", key, names)
         elif not isinstance(node.value, str) or node.tag not in _SCALAR_TAGS:
-            found = shown(node.tag) if isinstance(node.value, str) else "a list or mapping"
+            tag = "a YAML tag" if key in _SECRETS else shown(node.tag)
+            found = tag if isinstance(node.value, str) else "a list or mapping"
             layer.refuse(f"{where} {key}", f"found {found}, expected one plain value")
         else:
             is_null = node.tag == "tag:yaml.org,2002:null"
@@ -249,6 +269,7 @@ def _yaml_fault(error: yaml.YAMLError, label: str, text: str) -> tuple[str, str]
     position = getattr(error, "position", 0)  # what the reader has instead of a mark
     line = text.count("\n", 0, position) if mark is None else mark.line
     problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    problem = _QUOTED.sub(r"\1***\1", problem)
     if len(problem) > _PROBLEM_CHARS:
         problem = problem[:_PROBLEM_CHARS] + "…"
     return f"{label}:{line + 1}", f"not valid YAML: {problem}; expected `name: value` lines"

@@ -68,11 +68,11 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
 
 
 def test_huge_file_is_refused_unread(tmp_path: Path) -> None:
-    """A file beyond 64 KiB is refused by its size."""
+    """A file beyond 32 KiB is refused by its size."""
     with (tmp_path / "c.yaml").open("wb") as file:
         file.truncate(1 << 40)
     error = refused({"file": "c.yaml"}, tmp_path)
-    assert "1099511627776 bytes, expected at most 65536" in str(error)
+    assert "1099511627776 bytes, expected at most 32768" in str(error)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "dangling link", "device"])

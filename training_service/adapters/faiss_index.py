@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _OUTER = b"IxMp"
 _INNER = b"IxF2"
 _INNER_AT = 37
+_BYTES_BESIDES = 90  # two headers, and the lengths of vectors and ids
+_FLOAT_BYTES, _ID_BYTES = 4, 8
 
 
 class FaissIndex:
@@ -79,6 +81,10 @@ class FaissIndex:
         if not len(ids) == index.ntotal == index.index.ntotal or index.d != index.index.d:
             counts = f"{len(ids)} ids, {index.ntotal} and {index.index.ntotal} rows"
             raise ArtifactError(f"{path} is a damaged FAISS index: {counts}")
+        expected = _BYTES_BESIDES + len(ids) * (index.d * _FLOAT_BYTES + _ID_BYTES)
+        if len(data) != expected:
+            what = f"found {len(data)} bytes, expected {expected}"
+            raise ArtifactError(f"{path} is a damaged FAISS index: {what}")
         return cls(index, ids)
 
     def save(self, path: Path) -> None:

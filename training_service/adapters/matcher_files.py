@@ -15,7 +15,7 @@ from training_service.adapters.faiss_index import FaissIndex
 from training_service.domain.index_meta import INDEX_FILE, META_FILE, IndexMeta, read_meta
 from training_service.domain.records import IndexRow
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
-from training_service.domain.vectors import Matrix
+from training_service.domain.vectors import Matrix, bad_rows
 from training_service.errors import ArtifactError
 from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER, THRESHOLDS_FILE, every_row
 from training_service.match.lexical import BUCKETS, LexicalProfiles
@@ -26,6 +26,9 @@ from training_service.ports import Encoder
 from training_service.release.durable import read_json, write_bytes, write_json
 
 _ARRAYS = {"idf": np.float32, "data": np.float32, "indices": np.int32, "indptr": np.int64}
+
+# A profile has unit norm, and the idf of a text among any that fit a disk is below 1 + ln(2^63).
+_LARGEST = {"idf": 45.0, "data": 1.001}
 
 
 class VersionMatcherFiles:
@@ -80,6 +83,16 @@ def _matrix(folder: Path, meta: IndexMeta) -> Matrix:
             f"{folder}: {INDEX_FILE} holds {len(vectors)} vectors under other ids than the "
             f"{len(meta)} of {META_FILE}"
         )
+    if vectors.dimension != meta.dimension:
+        raise ArtifactError(
+            f"{folder}: {INDEX_FILE} holds vectors of {vectors.dimension}, "
+            f"{META_FILE} says {meta.dimension}"
+        )
+    if bad := bad_rows(vectors.matrix):
+        raise ArtifactError(
+            f"{folder}: {len(bad)} vectors of {INDEX_FILE} are not of unit norm, "
+            f"the first under id {int(vectors.ids[bad[0]]):016x}"
+        )
     return vectors.matrix
 
 
@@ -104,8 +117,11 @@ def _lexical(folder: Path, concepts: int) -> LexicalProfiles:
 def _refuse_other_numbers(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     for name, kind in _ARRAYS.items():
         found = arrays[name]
-        if found.dtype != kind or found.ndim != 1 or not np.isfinite(found).all():
-            message = f"{name} is {found.dtype}{list(found.shape)}, not finite {kind}"
+        if found.dtype != kind or found.ndim != 1:
+            message = f"{name} is {found.dtype}{list(found.shape)}, not {kind.__name__}[n]"
+            raise ValueError(message)
+        if name in _LARGEST and not ((found >= 0) & (found <= _LARGEST[name])).all():
+            message = f"{name} is not all within 0 to {_LARGEST[name]}"
             raise ValueError(message)
     if arrays["idf"].shape != (BUCKETS,):
         message = f"idf has {arrays['idf'].shape[0]} buckets, not {BUCKETS}"

@@ -94,7 +94,7 @@ def _version(frame: Frame, versions: VersionManager, wanted: str | None) -> Path
 
     Every file is checked against the manifest first: a damaged index answers without a word.
     """
-    name = wanted or versions.current() or _newest(frame, versions)
+    name = versions.current() or _newest(frame, versions) if wanted is None else wanted
     versions.require_sound(name)
     return versions.path(name).resolve()
 

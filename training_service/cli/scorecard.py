@@ -25,6 +25,8 @@ def report_blocks(report: RunReport) -> list[str | RenderableType]:
         blocks.append(f"reload: {report.reload['outcome']} - {report.reload['detail']}")
     blocks += ["", f"store     {report.store}", f"version   {report.version}"]
     blocks.append(f"latest    {report.latest or 'none: nothing was promoted yet'}")
+    if report.pruned:
+        blocks.append(f"pruned    {', '.join(report.pruned)}")
     if report.durations_s:
         blocks.append(f"took      {_durations(report.durations_s)}")
     if report.latest is not None:
@@ -36,10 +38,10 @@ def _headline(report: RunReport) -> str:
     match report.verdict:
         case Unchanged(was=was, is_serving=True):
             serving = f"{report.version} serves the same inputs and settings ({was})"
-            return f"unchanged: {serving}; nothing was done"
+            return f"unchanged: {serving}; nothing was built"
         case Unchanged(was=was):
             made = f"{report.version} was made from the same inputs and settings ({was})"
-            return f"unchanged: {made}; nothing was done"
+            return f"unchanged: {made}; nothing was built"
         case _:
             return f"{report.verdict_name}: {report.version}"
 
@@ -48,45 +50,45 @@ def scorecard_blocks(metrics: Mapping[str, Any]) -> list[str | RenderableType]:
     """The figures side by side; the held-out column is the one that decides."""
     champion = metrics.get("champion") or {}
     columns: dict[str, Mapping[str, Any] | None] = {
-        "held-out": metrics["holdout"],
+        "held-out": metrics.get("holdout"),
         "champion": champion.get("holdout"),
-        "recent": metrics["recent"],
+        "recent": metrics.get("recent"),
         "champion ": champion.get("recent"),
-        "replay": metrics["replay"],
+        "replay": metrics.get("replay"),
     }
     shown = {name: scores for name, scores in columns.items() if scores}
     rows = [(label, *(tell(scores) for scores in shown.values())) for label, tell in _FIGURES]
     blocks: list[str | RenderableType] = [table(("", *shown), rows)]
     blocks.append("held-out decides: queries neither side learned from; replay includes seen ones")
-    if metrics["recent"]:
-        blocks.append(f"recent: the held-out queries of {metrics['recent_window']}")
+    if metrics.get("recent"):
+        blocks.append(f"recent: the held-out queries of {metrics.get('recent_window')}")
     if champion:
-        blocks.append(f"champion: {champion['version']}, {champion['basis']}")
+        blocks.append(f"champion: {champion.get('version')}, {champion.get('basis')}")
         blocks += _flips(champion.get("holdout"))
-    blocks += [f"note: {note}" for note in metrics["notes"]]
+    blocks += [f"note: {note}" for note in metrics.get("notes", ())]
     return blocks
 
 
 def _flips(side: Mapping[str, Any] | None) -> list[str]:
     if not side:
         return []
-    counts = f"{len(side['won'])} won, {len(side['lost'])} lost"
-    p_value = side["mcnemar_p"]
+    counts = f"{len(side.get('won', ()))} won, {len(side.get('lost', ()))} lost"
+    p_value = side.get("mcnemar_p")
     odds = _ABSENT if p_value is None else f"{p_value:.3g}"
     return [f"flips: {counts}, exact McNemar p = {odds}"]
 
 
 def _figure(name: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda scores: _ABSENT if scores[name] is None else f"{scores[name]:.3f}"
+    return lambda scores: _ABSENT if scores.get(name) is None else f"{scores[name]:.3f}"
 
 
 def _interval(scores: Mapping[str, Any]) -> str:
-    low, high = scores["top1_ci95"]
+    low, high = scores.get("top1_ci95", (None, None))
     return _ABSENT if low is None or high is None else f"{low:.3f}-{high:.3f}"
 
 
 _FIGURES: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
-    ("queries", lambda scores: str(scores["n"])),
+    ("queries", lambda scores: str(scores.get("n", _ABSENT))),
     ("top-1", _figure("top1")),
     ("  95 % interval", _interval),
     ("MRR", _figure("mrr")),

@@ -24,6 +24,7 @@ CHROMA_FOLDER = "chroma"
 _SCHEMA_VERSION = 1
 _RECIPE = "semantic-index"
 _COLUMNS = ("int_ids", "orig_keys", "texts", "kinds")
+_MAX_NAME_CHARS = 120
 _KEYS = ("schema_version", "recipe", "dimension", "count", "form", *_COLUMNS, "labels")
 
 
@@ -195,7 +196,7 @@ def _row_faults(content: dict[str, Any]) -> list[Fault]:
 
 
 def _fault(key: str, found: object, expected: str) -> Fault:
-    name = key if key.isprintable() else shown(key)
+    name = key if key.isprintable() and len(key) <= _MAX_NAME_CHARS else shown(key)
     return Fault(f"key {name}", f"found {shown(found)}, expected {expected}")
 
 

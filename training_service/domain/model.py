@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 from training_service.errors import ArtifactError, shown
 
@@ -16,6 +16,7 @@ Backend = Literal["onnx", "reference", "hashing"]
 ENCODER_FILE = "encoder.json"
 HASHING_FILE = "hashing.json"
 ONNX_FILE = "onnx/model.onnx"
+_LARGEST_COSINE = 1.001  # rounding
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,17 @@ class EncoderChoice:
         cosine, onnx = fields.get("min_cosine"), fields.get("onnx_sha256")
         return cls(
             backend=backend,
-            min_cosine=float(cosine) if isinstance(cosine, int | float) else None,
+            min_cosine=float(cosine) if _is_cosine(cosine) else None,
             reason=str(fields.get("reason", "")),
             model_sha256=digest,
             onnx_sha256=onnx if isinstance(onnx, str) else None,
         )
+
+
+def _is_cosine(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -_LARGEST_COSINE <= value <= _LARGEST_COSINE
 
 
 def folder_digest(files: Mapping[str, str]) -> str:

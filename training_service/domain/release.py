@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from functools import total_ordering
 from typing import Any, Literal
 
-_VERSION = re.compile(r"v(\d{4})(\d{2})(\d{2})(?:\.([2-9]|[1-9]\d+))?", re.ASCII)
+_VERSION = re.compile(r"v([1-9]\d{3})(\d{2})(\d{2})(?:\.([2-9]|[1-9]\d+))?", re.ASCII)
 
 
 @total_ordering
@@ -80,6 +80,15 @@ class Manifest:
     caches: dict[str, Any] = field(default_factory=dict)
     scorecard: dict[str, Any] = field(default_factory=dict)
     schema_version: int = 1
+
+
+@dataclass(frozen=True)
+class ReloadRequest:
+    """What a service is asked to load; every attempt at one delivery has the same id."""
+
+    version: str
+    manifest_sha256: str
+    delivery_id: str
 
 
 ReloadState = Literal["confirmed", "accepted-unconfirmed", "refused", "failed"]

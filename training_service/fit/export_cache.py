@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from training_service.domain.model import EncoderChoice
+from training_service.domain.plain_json import parse_plain
 from training_service.errors import ArtifactError
 
 log = structlog.get_logger()
@@ -38,7 +39,7 @@ class ExportCache:
             return None
         entry = self._directory / model_sha256
         try:
-            record = json.loads((entry / _CHECK).read_bytes())
+            record = parse_plain((entry / _CHECK).read_bytes())
             choice = EncoderChoice.from_record(record, str(entry / _CHECK))
             return choice if _fits(choice, model_sha256, entry, target) else None
         except FileNotFoundError:

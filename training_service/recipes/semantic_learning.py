@@ -16,6 +16,7 @@ from training_service.domain.records import (
 from training_service.domain.run import Served
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
 from training_service.domain.vectors import Matrix
+from training_service.errors import ArtifactError, shown
 from training_service.judge.calibration_rows import CalibrationRows, collect
 from training_service.judge.scorers import Outcome, compare, outcomes, summarise
 from training_service.judge.threshold_calibrator import calibrate
@@ -141,9 +142,7 @@ def bench(material: Material, served: Served | None, files: MatcherFiles) -> Ben
     judged = [query for query in material.split.holdout if query.gold]
     if served is None:
         return Bench(tuple(judged))
-    share = min(
-        float(served.settings.get("holdout_share", 1.0)), material.inputs.options.holdout_share
-    )
+    share = min(_share_of(served), material.inputs.options.holdout_share)
     judged = [query for query in judged if is_held_out(query.group, share)]
     champion = replace(
         files.read(served.path, lambda row: not _is_held_answer(row, share)),
@@ -158,6 +157,15 @@ def bench(material: Material, served: Served | None, files: MatcherFiles) -> Ben
     newer = tuple(query for query in judged if query.group not in seen)
     basis = "queries newer than its feedback snapshot"
     return Bench(newer, champion, served.version, basis)
+
+
+def _share_of(served: Served) -> float:
+    """The share that the champion held out of its feedback; all of it when it does not say."""
+    share = served.settings.get("holdout_share", 1.0)
+    if isinstance(share, int | float) and 0 < share <= 1:
+        return float(share)
+    what = f"{served.version}: holdout_share is {shown(share)}, expected a number up to 1"
+    raise ArtifactError(what, hint="go back with `train versions rollback`")
 
 
 def _is_held_answer(row: IndexRow, share: float) -> bool:

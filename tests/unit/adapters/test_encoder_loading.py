@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.adapters.encoders.loading import EncoderLoader, open_encoder
-from training_service.errors import ArtifactError
+from training_service.errors import ArtifactError, SafetyError
 
 ONNX = {"backend": "onnx", "model_sha256": "ab" * 32}
 TOKENIZER = '{"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}'  # noqa: E501 - one JSON document
@@ -88,3 +88,29 @@ def test_hashing_gives_unit_vectors_for_any_text(texts: list[str]) -> None:
     assert all(
         np.array_equal(encoder.encode([t])[0], v) for t, v in zip(texts, vectors, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("weights.bin", ""),
+        ("deep/model.PT", ""),
+        ("modules.json", '[{"type": "os.path", "path": ""}]'),
+        ("modules.json", '[{"type": "sentence_transformers.models.Pooling", "path": "../x"}]'),
+        ("modules.json", "{"),
+    ],
+)
+def test_a_model_that_could_run_code_is_never_opened(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    """By whatever way a folder is opened, what could run code in it is refused first."""
+    (tmp_path / "encoder.json").write_text(json.dumps(ONNX))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+    loader = EncoderLoader()
+    for load in (open_encoder, loader.reference, loader.fast):
+        with pytest.raises(SafetyError, match=r"is refused, nothing of it was opened") as caught:
+            load(tmp_path)
+        assert [fault.where for fault in caught.value.faults] == [name]
+    with pytest.raises(SafetyError):
+        loader.export(tmp_path, tmp_path / "out.onnx")

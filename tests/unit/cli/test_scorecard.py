@@ -137,10 +137,10 @@ def test_the_table_fits_eighty_columns(capsys: pytest.CaptureFixture[str]) -> No
 def test_an_unchanged_report_says_so_first(
     is_serving: bool, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first line says that nothing was done, and the old reasons follow."""
+    """The first line says that nothing was built, and the old reasons follow."""
     verdict = Unchanged("promoted-passed", is_serving=is_serving, reasons=("good enough",))
     first, second, *_ = printed(report(verdict, JUDGED), capsys).splitlines()
-    assert first == f"{told}; nothing was done"
+    assert first == f"{told}; nothing was built"
     assert second == "  good enough"
 
 

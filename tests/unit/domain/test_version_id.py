@@ -22,6 +22,11 @@ def test_a_version_reads_back_as_it_is_spelled(version: VersionId) -> None:
     assert VersionId.parse(str(version)) == version
 
 
+def test_a_year_has_four_digits_that_mean_it() -> None:
+    """A year below 1000, which would be spelled otherwise, is no version name."""
+    assert VersionId.parse("v00261120") is None
+
+
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(st.from_regex(r"v\d{8}(\.\d{1,3})?", fullmatch=True) | st.text(max_size=16))
 def test_every_version_has_one_spelling(name: str) -> None:
