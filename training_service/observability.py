@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
 
+from training_service.domain.masking import scrubbed
+
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
@@ -47,6 +49,16 @@ class _PresentStderr(logging.StreamHandler[TextIO]):
     def stream(self, _value: TextIO) -> None:
         """Accept and forget what the base class sets."""
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+        """Drop a line that stderr cannot take: the full disk is the run's to report, not ours."""
+
+
+class _Discreet(structlog.stdlib.ProcessorFormatter):
+    """Masks secrets in the finished line: after tracebacks and every value have become text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return scrubbed(super().format(record))
+
 
 def configure_logging(
     level: LogLevel = "info",
@@ -77,9 +89,7 @@ def configure_logging(
     )
     handler = _PresentStderr()
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=_rendering(log_format, colour=colour)
-        )
+        _Discreet(foreign_pre_chain=shared, processors=_rendering(log_format, colour=colour))
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -78,11 +78,11 @@ class StoreLock:
         )
 
     def __enter__(self) -> Self:
-        """Take the lock and name its owner.
+        """Take the lock, and name its owner as far as the disk allows.
 
         Raises:
             StoreLocked: another run holds the store; the message names it.
-            StorageError: the store cannot be created, locked or written.
+            StorageError: the store cannot be created or locked.
         """
         make_folders(self._store)
         with storage_errors("lock", self._store):
@@ -92,8 +92,11 @@ class StoreLock:
                 raise self._held() from problem
         try:
             write_json(self._store / OWNER_FILE, asdict(self._me()))
-        except StorageError:
-            self._lock.release()
+        except StorageError as problem:
+            # The lock holds without a name; and on a full disk old versions must go somehow.
+            log.warning("lock.owner_not_named", why=str(problem))
+        except BaseException:
+            self._free()
             raise
         return self
 
@@ -104,6 +107,9 @@ class StoreLock:
         trace: TracebackType | None,
     ) -> None:
         """Free the store."""
+        self._free()
+
+    def _free(self) -> None:
         try:
             (self._store / OWNER_FILE).unlink(missing_ok=True)
         except OSError as trouble:
@@ -150,7 +156,7 @@ def _living_owner(store: Path) -> Owner | None:
 def _read_owner(store: Path) -> Owner | None:
     try:
         data = read_json(store / OWNER_FILE)
-    except ArtifactError:
+    except (ArtifactError, StorageError):
         return None
     names = ("host", "started_at", "mode", "run_id")
     if not isinstance(data, dict) or not all(isinstance(data.get(name), str) for name in names):

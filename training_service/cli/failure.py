@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 import traceback
@@ -11,8 +10,9 @@ from dataclasses import dataclass
 
 from typer import TyperException
 
-from training_service.cli.signals import Stopped
+from training_service.cli.signals import asked
 from training_service.cli.streams import OutputClosed, write_document, write_line
+from training_service.domain.masking import scrubbed
 from training_service.errors import (
     DependencyError,
     Fault,
@@ -25,10 +25,6 @@ _FURTHER_FAULTS = 20
 _FAULTS_IN_DOCUMENT = 1000
 _INTERNAL_CHARS = 300
 _SIGNAL_BASE = 128
-# Each pattern ends where its match ends, so that a long line takes no longer than it is long.
-_URL = re.compile(r"\w://[^\s\"']*")
-_USER = re.compile(r"(?<=://).*@")
-_QUERY = re.compile(r"(?<=\?)[^)]+")
 
 
 @dataclass(frozen=True)
@@ -42,8 +38,15 @@ class Failure:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What to tell of ``error``: our own errors name their code, anything unforeseen is a bug."""
+    """What to tell of ``error``: our own errors name their code, anything unforeseen is a bug.
+
+    Once a signal has asked the run to stop, it is the reason, whatever came of the stopping.
+    """
+    number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else asked()
     match _translated(error):
+        case _ if number is not None:
+            line = f"error: stopped by {signal.Signals(number).name}"
+            return Failure(_SIGNAL_BASE + number, "signal", line)
         case TrainError() as ours:
             return Failure(ours.exit_code, ours.reason, f"error: {ours}", ours.faults)
         case TyperException() as usage:
@@ -51,8 +54,6 @@ def failure_of(error: BaseException) -> Failure:
             path = context.command_path if context is not None else "train"
             line = f"error: {usage.format_message().rstrip('.')}; see `{path} --help`"
             return Failure(usage.exit_code, "usage", line)
-        case KeyboardInterrupt() as asked:
-            return _stopped(asked.number if isinstance(asked, Stopped) else signal.SIGINT)
         case OutputClosed():
             return Failure(_SIGNAL_BASE + signal.SIGPIPE, "output-closed", "")
         case other:
@@ -67,16 +68,12 @@ def _translated(error: BaseException) -> BaseException:
         case ConnectionError() | TimeoutError():
             return DependencyError(_system_text(error))
         case OSError():
-            return StorageError(_system_text(error))
+            hint = "see that the file system and the output can be written, then run again"
+            return StorageError(_system_text(error), hint=hint)
         case MemoryError():
             return ResourceLimitError("out of memory")
         case _:
             return error
-
-
-def _stopped(number: int) -> Failure:
-    line = f"error: stopped by {signal.Signals(number).name}"
-    return Failure(_SIGNAL_BASE + number, "signal", line)
 
 
 def _system_text(error: OSError) -> str:
@@ -88,8 +85,8 @@ def tell(failure: Failure, context: Mapping[str, str], *, as_json: bool) -> None
     """Write ``failure`` to stderr; ``context`` (run, ``latest``) goes along, JSON comes last."""
     if failure.line:
         latest = context.get("latest")
-        still = f"; latest still {latest}" if latest else ""
-        write_line(scrubbed(failure.line + still))
+        word = "is now" if "latest_before" in context else "still"
+        write_line(scrubbed(failure.line + (f"; latest {word} {latest}" if latest else "")))
     further = failure.faults[1:]
     for fault in further[:_FURTHER_FAULTS]:
         write_line(f"  also: {scrubbed(str(fault))}")
@@ -118,8 +115,3 @@ def tell_traceback(error: BaseException) -> None:
     """Write the traceback to stderr, line by line, secrets masked."""
     for line in "".join(traceback.format_exception(error)).splitlines():
         write_line(scrubbed(line))
-
-
-def scrubbed(text: str) -> str:
-    """``text`` with user names, passwords and queries of URLs masked: secrets live there."""
-    return _URL.sub(lambda found: _QUERY.sub("***", _USER.sub("***@", found[0])), text)

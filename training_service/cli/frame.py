@@ -24,6 +24,8 @@ import typer
 from training_service.cli import streams
 from training_service.cli.failure import Failure, failure_of, tell, tell_traceback
 from training_service.cli.options import shared_parameters
+from training_service.cli.signals import settle
+from training_service.errors import TrainError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,7 +40,7 @@ P = ParamSpec("P")
 class Frame:
     """How one command was called, and the only way it speaks.
 
-    ``context`` is told with every failure: put ``run_id`` and ``latest`` there once known.
+    ``context`` is told with every failure; so is what ``watch_latest`` sees at that moment.
     """
 
     as_json: bool = False
@@ -48,6 +50,8 @@ class Frame:
     assignments: tuple[str, ...] = ()
     flags: Mapping[str, object] = field(default_factory=dict)
     context: dict[str, str] = field(default_factory=dict)
+    _latest: Callable[[], str | None] | None = None
+    _latest_before: str = ""
 
     def settings(self) -> LoadedSettings:
         """Load the settings, set up logging by them, and tell what is worth telling of them."""
@@ -105,6 +109,11 @@ class Frame:
         line = f"{reason}: {why}" if self.quiet or self.as_json else ""
         raise SystemExit(self._told(Failure(code, reason, line)))
 
+    def watch_latest(self, latest: Callable[[], str | None]) -> None:
+        """Tell with a failure what ``latest`` says by then, and whether it is what it says now."""
+        self._latest_before = latest() or "absent"
+        self._latest = latest
+
     @contextmanager
     def guard(self) -> Iterator[None]:
         """Turn whatever escapes the block into one line on stderr and an exit code.
@@ -118,6 +127,7 @@ class Frame:
         except (SystemExit, typer.Exit):
             raise
         except BaseException as error:
+            settle()
             if self.debug:
                 tell_traceback(error)
             raise SystemExit(self._told(failure_of(error))) from error
@@ -126,8 +136,18 @@ class Frame:
         with suppress(OSError, streams.OutputClosed):  # the failure may be that very stream's
             streams.flush_stdout()
         with suppress(OSError, streams.OutputClosed):  # nobody is left to tell; the code is
-            tell(failure, self.context, as_json=self.as_json)
+            tell(failure, self._context(), as_json=self.as_json)
         return failure.code
+
+    def _context(self) -> dict[str, str]:
+        """What is told with a failure; a store that cannot be looked at any more adds nothing."""
+        found = dict(self.context)
+        if self._latest is not None:
+            with suppress(OSError, TrainError):
+                found["latest"] = self._latest() or "absent"
+                if found["latest"] != self._latest_before:
+                    found["latest_before"] = self._latest_before
+        return found
 
 
 Work = Callable[Concatenate[Frame, P], None]

@@ -122,9 +122,10 @@ def _write(text: str, stream: TextIO | None) -> None:
     except BrokenPipeError as error:
         _discard(stream)
         raise OutputClosed from error
-    except OSError:
+    except OSError as error:
         _discard(stream)
-        raise
+        name = "standard error" if stream is sys.stderr else "standard output"
+        raise OSError(error.errno, error.strerror, name) from error
 
 
 def _write_all(text: str, stream: TextIO) -> None:

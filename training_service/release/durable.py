@@ -14,20 +14,24 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from training_service.errors import ArtifactError, StorageError, shown
+from training_service.domain.plain_json import PlainJsonError, parse_plain
+from training_service.errors import ArtifactError, StorageError
 
 TEMPORARY_SUFFIX = ".tmp"
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
-_NO_SUCH_FLAG = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
+NO_SUCH_RENAME = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 _MAX_JSON_BYTES = 64 * 1024 * 1024
+_OF_THE_DISK = frozenset(
+    {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
 _NEXT_STEP = {
     errno.ENOSPC: "free space on that file system and run again",
     errno.EDQUOT: "the quota is used up; free space and run again",
@@ -46,12 +50,15 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        code = problem.errno or 0
-        name = errno.errorcode.get(code, "no errno")
-        why = os.strerror(code) if code else type(problem).__name__
-        hint = _NEXT_STEP.get(code, "check the path and the file system, then run again")
-        what = f"cannot {action} {shown_path(path)}: {why} ({name})"
-        raise StorageError(what, hint=hint) from problem
+        raise _storage_error(action, path, problem) from problem
+
+
+def _storage_error(action: str, path: Path, problem: OSError) -> StorageError:
+    code = problem.errno or 0
+    name = errno.errorcode.get(code, "no errno")
+    why = os.strerror(code) if code else type(problem).__name__
+    hint = _NEXT_STEP.get(code, "check the path and the file system, then run again")
+    return StorageError(f"cannot {action} {shown_path(path)}: {why} ({name})", hint=hint)
 
 
 def shown_path(path: Path) -> str:
@@ -65,27 +72,17 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StorageError: the disk is full, read-only, failing, or kept fewer bytes than it was given.
     """
-    with storage_errors("write", path):
-        temporary = _write_aside(path, data)
-        try:
-            temporary.rename(path)
-        except OSError:
-            _discard(temporary)
-            raise
+    with storage_errors("write", path), _aside(path) as temporary:
+        _write_new(temporary, data)
+        temporary.rename(path)
         sync_folder(path.parent)
 
 
 def create_bytes(path: Path, data: bytes) -> bool:
     """Like ``write_bytes``, but never over something: ``False`` when ``path`` is taken."""
-    with storage_errors("write", path):
-        temporary = _write_aside(path, data)
-        try:
-            created = rename_no_replace(temporary, path)
-        except OSError:
-            _discard(temporary)
-            raise
-        if not created:
-            _discard(temporary)
+    with storage_errors("write", path), _aside(path) as temporary:
+        _write_new(temporary, data)
+        if not rename_no_replace(temporary, path):
             return False
         sync_folder(path.parent)
         return True
@@ -112,20 +109,28 @@ def read_json(path: Path) -> object:
 
     Raises:
         ArtifactError: the file is missing, unreadable or no such JSON.
+        StorageError: the disk or the process is at its end, whatever the file holds.
     """
     try:
         with open_plain(path) as file:
             data = file.read(_MAX_JSON_BYTES + 1)
     except OSError as problem:
-        why = os.strerror(problem.errno or 0)
-        raise ArtifactError(f"cannot read {shown_path(path)}: {why}") from problem
+        raise unreadable(path, problem) from problem
     if len(data) > _MAX_JSON_BYTES:
         raise ArtifactError(f"{shown_path(path)} is larger than {_MAX_JSON_BYTES} bytes")
     try:
-        return json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as problem:
-        why = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
-        raise ArtifactError(f"{shown_path(path)} is not the JSON it should be: {why}") from problem
+        value: object = parse_plain(data)
+    except PlainJsonError as problem:
+        what = f"{shown_path(path)} is not the JSON it should be: {problem}"
+        raise ArtifactError(what) from problem
+    return value
+
+
+def unreadable(path: Path, problem: OSError) -> ArtifactError | StorageError:
+    """The error to raise for a stored file: the disk is to blame, or the file is."""
+    if problem.errno in _OF_THE_DISK:
+        return _storage_error("read", path, problem)
+    return ArtifactError(f"cannot read {shown_path(path)}: {os.strerror(problem.errno or 0)}")
 
 
 def open_plain(path: Path) -> BufferedReader:
@@ -157,12 +162,12 @@ def rename_no_replace(source: Path, target: Path) -> bool:
     Where the kernel or the file system has no such rename, existence is looked up first, which is
     safe for the one writer that holds the store's lock. Raises OSError for everything else.
     """
-    code = _renameat2(os.fsencode(source), os.fsencode(target))
+    code = renameat2(source, target, _RENAME_NOREPLACE)
     if code == 0:
         return True
     if code == errno.EEXIST:
         return False
-    if code not in _NO_SUCH_FLAG:
+    if code not in NO_SUCH_RENAME:
         raise OSError(code, os.strerror(code), str(target))
     if os.path.lexists(target):
         return False
@@ -198,20 +203,26 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
 
 
-def _write_aside(path: Path, data: bytes) -> Path:
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path``; what still has it at the end is removed.
+
+    The name is known before the file is made, so that a signal at any moment leaves nothing.
+    """
     temporary = temporary_name(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    descriptor = os.open(temporary, flags, 0o644)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _check_size(temporary, len(data))
-    except BaseException:
+        yield temporary
+    finally:
         _discard(temporary)
-        raise
-    return temporary
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o644), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    _check_size(path, len(data))
 
 
 def _check_size(path: Path, expected: int) -> None:
@@ -221,11 +232,9 @@ def _check_size(path: Path, expected: int) -> None:
 
 
 def _discard(temporary: Path) -> None:
-    try:
-        temporary.unlink()
-    except OSError:
-        # The first failure is the one to report; a later sweep takes what is left here.
-        return
+    """Remove what was not renamed; the failure that led here is told, and a later sweep helps."""
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path, flags: int) -> None:
@@ -249,27 +258,14 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _renameat2(source: bytes, target: bytes) -> int:
-    """Call renameat2 with RENAME_NOREPLACE; the errno, 0 for success."""
+def renameat2(first: Path, second: Path, flags: int) -> int:
+    """Call the system's renameat2; the errno, 0 for success, ENOSYS where there is none."""
     try:
         function = _libc().renameat2
     except AttributeError:
         return errno.ENOSYS
-    failed = function(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE)
+    failed = function(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), flags)
     return ctypes.get_errno() if failed else 0
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"the key {shown(name)} stands there twice")
-        found[name] = value
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _raise(problem: OSError) -> NoReturn:

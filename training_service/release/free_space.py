@@ -31,7 +31,9 @@ def require_free_space(store: Path, estimated_bytes: int) -> None:
             f"{shown_path(store)} has {free // _MIB:,} MiB free, expected {-(-needed // _MIB):,}"
             f" MiB, twice what the version is estimated to take"
         )
-        raise StorageError(what, hint="free space there, or remove versions with `train prune`")
+        raise StorageError(
+            what, hint="free space there, or remove versions with `train versions prune`"
+        )
     if state.f_files and state.f_favail < _FILES:
         what = f"{shown_path(store)} has room for {state.f_favail} more files, expected {_FILES}"
         raise StorageError(what, hint="free inodes on that file system and run again")

@@ -17,6 +17,7 @@ from typing import Literal
 
 import structlog
 
+from training_service.domain.masking import scrubbed
 from training_service.errors import StorageError
 from training_service.ports import Clock
 from training_service.release.durable import json_bytes, make_folder, write_bytes
@@ -99,13 +100,13 @@ class RunJournal:
             ValueError: a figure is not finite.
         """
         json_bytes(fields)
-        self._notes.update(fields)
+        self._notes.update(_discreet(fields))
         self._write()
 
     def finish(self, outcome: str, **fields: object) -> None:
         """Close the journal with one word for what came of the run, and last notes."""
         json_bytes(fields)
-        self._notes.update(fields)
+        self._notes.update(_discreet(fields))
         self._outcome = outcome
         self._finished_at = self._clock.now().isoformat()
         self._log.info("run.finished", outcome=outcome, duration_s=self.durations_s["total"])
@@ -136,3 +137,11 @@ class RunJournal:
             if self.problem is None:
                 self._log.warning("journal.not_written", why=str(problem))
             self.problem = str(problem)
+
+
+def _discreet(fields: dict[str, object]) -> dict[str, object]:
+    """``fields`` with secrets masked in what errors say; data about inputs has none."""
+    return {
+        name: scrubbed(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+    }

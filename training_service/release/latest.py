@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from training_service.domain.release import VersionId
-from training_service.errors import ArtifactError, StorageError, shown
+from training_service.errors import ArtifactError, StorageError, TrainError, shown
 from training_service.release.durable import (
     shown_path,
     storage_errors,
@@ -64,8 +64,10 @@ class LatestLink:
             raise ArtifactError(what, hint=_REPAIR)
         return text
 
-    def switch(self, version: str) -> None:
-        """Point ``latest`` at ``version`` by one rename, durably; on failure put it back.
+    def switch(self, version: str | None) -> None:
+        """Point ``latest`` at ``version`` by one rename, durably; ``None`` removes the link.
+
+        On failure, and when a signal comes in between, the link is put back.
 
         Raises:
             ArtifactError: ``latest`` is a real file or folder.
@@ -73,31 +75,32 @@ class LatestLink:
         """
         previous = self.text()
         with storage_errors("switch", self._link):
-            self._point_at(version)
             try:
+                self._point_at(version)
                 sync_folder(self._store)
-            except OSError:
+            except BaseException:
                 self._put_back(previous)
                 raise
         if self.text() != version:
             what = f"{shown_path(self._link)} does not say {version} after the switch"
             raise StorageError(what, hint="something else writes to the store; stop it")
 
-    def _point_at(self, version: str) -> None:
+    def _point_at(self, version: str | None) -> None:
+        if version is None:
+            self._link.unlink(missing_ok=True)
+            return
         temporary = temporary_name(self._link)
-        temporary.symlink_to(version)
         try:
+            temporary.symlink_to(version)
             temporary.rename(self._link)
-        except OSError:
-            temporary.unlink()
+        except BaseException:
+            temporary.unlink(missing_ok=True)
             raise
 
     def _put_back(self, previous: str | None) -> None:
         # A run that fails leaves latest as it was; the failure that led here is the one to report.
         try:
-            if previous is None:
-                self._link.unlink()
-            else:
+            if self.text() != previous:
                 self._point_at(previous)
-        except OSError as problem:
-            log.warning("latest.not_put_back", wanted=previous, errno=problem.errno)
+        except (OSError, TrainError) as problem:
+            log.warning("latest.not_put_back", wanted=previous, why=str(problem))

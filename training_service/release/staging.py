@@ -23,6 +23,7 @@ from training_service.release.durable import (
 )
 
 STAGING_FOLDER = ".staging"
+RECORD_FOLDERS = ("promotions", "runs", "pins", "pruned", "caches")
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
@@ -54,23 +55,27 @@ class StagingArea:
     def open(self, run_id: str) -> Iterator[Path]:
         """A new private folder for ``run_id``; what is left of it at the end is removed.
 
+        A signal in the middle of that removal leaves the rest to ``sweep``.
+
         Raises:
             StorageError: it cannot be created, or the run has one already.
         """
         path = self.folder / check_run_id(run_id)
         make_folder(self.folder, 0o700)
-        with storage_errors("create the folder", path):
-            path.mkdir(0o700)
+        if os.path.lexists(path):
+            raise StorageError(f"{shown_path(path)} is there already", hint="run again")
         try:
+            with storage_errors("create the folder", path):
+                path.mkdir(0o700)
             yield path
         finally:
             _remove(path)
 
     def sweep(self) -> tuple[str, ...]:
         """Remove what dead runs left, and name it; call it only while holding the store's lock."""
-        left = sorted(self.folder.iterdir()) if self._is_plain() else []
-        for folder in (self._store, self._store / "promotions", self._store / "runs"):
-            left += sorted(folder.glob(f".*{TEMPORARY_SUFFIX}")) if folder.is_dir() else []
+        left = _entries(self.folder)
+        for folder in (self._store, *(self._store / name for name in RECORD_FOLDERS)):
+            left += [path for path in _entries(folder) if _is_temporary(path.name)]
         for path in left:
             _remove(path)
         swept = tuple(str(path.relative_to(self._store)) for path in left)
@@ -78,8 +83,23 @@ class StagingArea:
             log.info("staging.swept", count=len(swept), first=swept[0])
         return swept
 
-    def _is_plain(self) -> bool:
-        return self.folder.is_dir() and not self.folder.is_symlink()
+
+def _entries(folder: Path) -> list[Path]:
+    """What ``folder`` holds, nothing if it is none of the store's own.
+
+    One that cannot be read is logged, and left to the next sweep.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    try:
+        return sorted(folder.iterdir())
+    except OSError as problem:
+        log.warning("staging.not_swept", path=str(folder), why=os.strerror(problem.errno or 0))
+        return []
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(TEMPORARY_SUFFIX)
 
 
 def open_up(tree: Path, store: Path) -> None:
@@ -94,9 +114,18 @@ def open_up(tree: Path, store: Path) -> None:
     with storage_errors("set permissions below", tree):
         allowed = stat.S_IMODE(store.stat().st_mode)
         for folder, _, names in os.walk(tree):
-            Path(folder).chmod((allowed | 0o700) & 0o755)
+            _set_mode(Path(folder), (allowed | 0o700) & 0o755)
             for name in names:
-                Path(folder, name).chmod((allowed | 0o600) & 0o644)
+                _set_mode(Path(folder, name), (allowed | 0o600) & 0o644)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Change the mode of a file or folder, never of what a link planted there leads to."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from training_service.domain.release import Manifest
 from training_service.errors import ArtifactError
-from training_service.release.notifier import pending
 from training_service.release.promotions import PromotionRecord
 from training_service.release.version_manager import VersionManager
 
@@ -74,20 +73,20 @@ class KnownVersions:
     def _stays_out(self, manifest: Manifest, latest: str | None) -> bool:
         """Whether the version was held against the champion of today, by the rules of today.
 
-        A mode that does not judge has nothing to hold it to.
+        A mode that does not judge has nothing to hold it to. A version that was to be promoted and
+        never was comes from a run that died in between: it is made anew, and then promoted.
         """
         if manifest.mode != "full-train":
             return True
-        return manifest.parent == latest and self._has_todays_rules(manifest)
+        if manifest.parent != latest or not self._has_todays_rules(manifest):
+            return False
+        was_held = str(manifest.scorecard.get("verdict")).startswith("held")
+        return was_held or self._departure(manifest.version) is not None
 
     def _left_undone(self, manifest: Manifest) -> tuple[str, ...]:
-        notes: list[str] = []
-        if manifest.mode == "full-train" and not self._has_todays_rules(manifest):
-            notes.append(f"{manifest.version} was judged by other rules, and is not judged again")
-        due = pending(self._versions.store)
-        if due is not None:
-            notes.append(f"the ML service has not confirmed {due.version}: {due.detail}")
-        return tuple(notes)
+        if manifest.mode != "full-train" or self._has_todays_rules(manifest):
+            return ()
+        return (f"{manifest.version} was judged by other rules, and is not judged again",)
 
     def _has_todays_rules(self, manifest: Manifest) -> bool:
         return bool(manifest.settings.get("gate") == self._rules)

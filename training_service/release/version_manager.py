@@ -7,11 +7,8 @@ store's lock; readers need none: they ask for ``current()`` once and then use th
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,61 +16,54 @@ import structlog
 
 from training_service.domain.judgement import Held, Promoted
 from training_service.domain.release import Manifest, VersionId
-from training_service.errors import ArtifactError, Fault, SafetyError, UsageError, shown
+from training_service.errors import (
+    ArtifactError,
+    Fault,
+    SafetyError,
+    TrainError,
+    UsageError,
+    shown,
+)
 from training_service.ports import Clock
 from training_service.release import manifest as manifests
+from training_service.release import tree_check
 from training_service.release.differences import VersionDiff, compare
-from training_service.release.durable import (
-    rename_no_replace,
-    shown_path,
-    storage_errors,
-    sync_folder,
-    sync_tree,
-    write_json,
-)
+from training_service.release.durable import shown_path
 from training_service.release.latest import LatestLink
 from training_service.release.promotions import (
     HistoryEntry,
     PromotionLog,
     PromotionRecord,
     rollback_verdict,
+    served_before,
     with_effect,
 )
-from training_service.release.staging import StagingArea, check_staged, open_up
+from training_service.release.publisher import Publisher
+from training_service.release.staging import StagingArea
+from training_service.release.version_list import VersionInfo, list_versions, version_ids
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class VersionInfo:
-    """A version folder as it is listed; ``problem`` says why ``manifest`` is ``None``."""
-
-    name: str
-    path: Path
-    manifest: Manifest | None
-    problem: str = ""
-
-    @property
-    def sequence(self) -> int:
-        """The place in the order of making; 0 when the manifest cannot be read."""
-        return self.manifest.sequence if self.manifest else 0
 
 
 class VersionManager:
     """The versions of one store: made, listed, verified, promoted."""
 
-    def __init__(self, store: Path, clock: Clock) -> None:
-        """Look after ``store``, an absolute path; nothing is read or written yet."""
+    def __init__(self, store: Path, clock: Clock, promoted_by: str = "") -> None:
+        """Look after ``store``, an absolute path; nothing is read or written yet.
+
+        Promotions go on record as the word of ``promoted_by``.
+        """
         self.store = store
         self._clock = clock
+        self._promoted_by = promoted_by
         self._latest = LatestLink(store)
         self._promotions = PromotionLog(store)
         self._staging = StagingArea(store)
+        self._publisher = Publisher(self._staging, self._promotions, clock)
 
     def list(self) -> tuple[VersionInfo, ...]:
         """Every version folder in the order of making; unreadable ones first, with the reason."""
-        found = [self._info(str(version)) for version in self._on_disk()]
-        return tuple(sorted(found, key=lambda info: info.sequence))
+        return list_versions(self.store)
 
     def current(self) -> str | None:
         """The version in service, ``None`` before the first promotion.
@@ -100,7 +90,7 @@ class VersionManager:
         if path.is_symlink():
             raise SafetyError(f"{shown_path(path)} is a link, expected a folder")
         if not path.is_dir():
-            known = ", ".join(str(name) for name in self._on_disk()[-5:]) or "none"
+            known = ", ".join(str(name) for name in version_ids(self.store)[-5:]) or "none"
             raise UsageError(f"{version} is not in the store", hint=f"newest there: {known}")
         return path
 
@@ -114,17 +104,19 @@ class VersionManager:
 
     def verify(self, version: str) -> tuple[Fault, ...]:
         """Every way in which the folder is not what its manifest says; empty when it is whole."""
-        return tuple(manifests.verify(self.path(version)))
+        return tuple(tree_check.verify(self.path(version)))
 
     def require_sound(self, version: str) -> None:
         """Raise ArtifactError, naming every fault, unless ``version`` is whole."""
-        faults = self.verify(version)
-        if faults:
-            latest = self._latest.text()
-            hint = f"latest still {shown(latest or 'absent')}"
-            if version == latest:
-                hint = "put a sound one in service with `train versions rollback`"
-            raise ArtifactError(f"{version} does not verify", faults=faults, hint=hint)
+        report = tree_check.look(self.path(version))
+        if not report.every_fault:
+            return
+        hint = f"latest still {shown(self._latest.text() or 'absent')}"
+        if not report.faults:
+            hint = f"`train versions repair {version}` rebuilds the vector store"
+        elif version == self._latest.text():
+            hint = "put a sound one in service with `train versions rollback`"
+        raise ArtifactError(f"{version} does not verify", faults=report.every_fault, hint=hint)
 
     def diff(self, before: str, after: str) -> VersionDiff:
         """What differs between two versions by their manifests."""
@@ -147,30 +139,8 @@ class VersionManager:
         return self._staging.open(run_id)
 
     def publish(self, staging: Path, draft: manifests.Draft) -> VersionInfo:
-        """Turn the finished ``staging`` folder into the next version of the run's UTC day.
-
-        Raises:
-            SafetyError: a link or a special file stands in the folder.
-            StorageError: the disk refused; the folder is then no version.
-        """
-        check_staged(staging, self._staging)
-        files = manifests.file_records(staging)
-        version = self._next_name(draft.started_at)
-        while True:
-            naming = manifests.Naming(str(version), self._next_sequence(), self._clock.now())
-            manifest = manifests.named(draft, naming, files)
-            write_json(staging / manifests.MANIFEST_FILE, manifests.to_json(manifest))
-            open_up(staging, self.store)
-            sync_tree(staging)
-            path = self.store / str(version)
-            with storage_errors("publish", path):
-                if rename_no_replace(staging, path):
-                    sync_folder(self.store)
-                    sync_folder(self._staging.folder)
-                    break
-            version = version.next()
-        log.info("version.published", version=str(version), sequence=manifest.sequence)
-        return VersionInfo(str(version), path, manifest)
+        """Turn the finished ``staging`` folder into a version; see ``Publisher.publish``."""
+        return self._publisher.publish(staging, draft)
 
     def promote(
         self,
@@ -202,9 +172,18 @@ class VersionManager:
         self.require_sound(version)
         record = self._record(version, verdict, previous, run_id, metrics)
         self._promotions.append(record)
-        self._latest.switch(version)
+        self._switch(version, previous)
         log.info("version.promoted", version=version, previous=previous, kind=verdict.kind)
         return record
+
+    def _switch(self, version: str, previous: str | None) -> None:
+        """Move the link, and look once more at what it names now: else it goes back."""
+        self._latest.switch(version)
+        try:
+            self.require_sound(version)
+        except TrainError:
+            self._latest.switch(previous)
+            raise
 
     def rollback(
         self, to: str | None = None, *, run_id: str, reason: str = ""
@@ -224,24 +203,13 @@ class VersionManager:
         return self.promote(target, verdict, expected=leaving, run_id=run_id, metrics=metrics)
 
     def predecessor(self, version: str) -> str:
-        """What the promotion that brought ``version`` took out of service.
-
-        Rollbacks do not count, so rolling back twice goes back two steps and not to and fro.
+        """What a rollback from ``version`` leads to; see ``served_before``.
 
         Raises:
             UsageError: nothing served before.
             ArtifactError: a promotion record cannot be read.
         """
-        brought = [
-            entry.record.previous
-            for entry in self.history()
-            if entry.is_effective and entry.record.version == version
-            if entry.record.kind != "rollback"
-        ]
-        if not brought or brought[-1] is None:
-            hint = "name the version to go back to; `train versions list` shows them"
-            raise UsageError(f"no version served before {shown(version)}", hint=hint)
-        return brought[-1]
+        return served_before(self.history(), version)
 
     def _record(
         self,
@@ -262,35 +230,8 @@ class VersionManager:
             promoted_at=self._clock.now().isoformat(),
             manifest_sha256=self.manifest_sha256(version),
             metrics=dict(metrics),
+            promoted_by=self._promoted_by,
         )
-
-    def _info(self, name: str) -> VersionInfo:
-        path = self.store / name
-        try:
-            return VersionInfo(name, path, manifests.load(path))
-        except ArtifactError as problem:
-            return VersionInfo(name, path, None, str(problem))
-
-    def _on_disk(self) -> builtins.list[VersionId]:
-        """The version folders, in order of day and number; links and files do not count."""
-        if not self.store.exists():
-            return []
-        with storage_errors("read", self.store):
-            folders = [p for p in self.store.iterdir() if p.is_dir() and not p.is_symlink()]
-        parsed = (VersionId.parse(path.name) for path in folders)
-        return sorted(version for version in parsed if version)
-
-    def _next_name(self, started_at: datetime) -> VersionId:
-        """The name after every one of that day that is on disk or was ever promoted."""
-        first = VersionId.first_of(started_at)
-        with storage_errors("read", self.store):
-            names = self._promotions.names().union(path.name for path in self.store.iterdir())
-        parsed = (VersionId.parse(name) for name in names)
-        numbers = [version.number for version in parsed if version and version.day == first.day]
-        return VersionId(first.day, max(numbers) + 1) if numbers else first
-
-    def _next_sequence(self) -> int:
-        return max((info.sequence for info in self.list()), default=0) + 1
 
 
 def _latest_moved(version: str, expected: str | None, found: str | None) -> Held:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -145,14 +147,38 @@ def test_a_store_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
         StoreLock(tmp_path / "store", "full-train", "run-1").__enter__()
 
 
-def test_an_owner_that_cannot_be_written_frees_the_lock(tmp_path: Path) -> None:
-    """When the owner file cannot be replaced, the run fails and the store is not left locked."""
+def test_an_owner_that_cannot_be_written_leaves_the_lock_without_a_name(tmp_path: Path) -> None:
+    """When the owner file cannot be replaced, the store is held all the same, and freed after."""
     (tmp_path / OWNER_FILE).mkdir()
     (tmp_path / OWNER_FILE / "inside").touch()
-    with pytest.raises(StorageError):
-        StoreLock(tmp_path, "full-train", "run-1").__enter__()
+    with (
+        StoreLock(tmp_path, "full-train", "run-1"),
+        pytest.raises(StoreLocked, match="has not named itself"),
+    ):
+        StoreLock(tmp_path, "full-train", "run-3").__enter__()
 
     (tmp_path / OWNER_FILE / "inside").unlink()
     (tmp_path / OWNER_FILE).rmdir()
     with StoreLock(tmp_path, "full-train", "run-2"):
         assert (tmp_path / OWNER_FILE).is_file()
+
+
+def test_an_owner_that_cannot_be_made_durable_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that cannot make the owner's name durable costs no run, and the name goes with it."""
+    sync = os.fsync
+
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    with StoreLock(tmp_path, "full-train", "a"):
+        pass
+    monkeypatch.undo()
+
+    assert not (tmp_path / OWNER_FILE).exists()
+    with StoreLock(tmp_path, "full-train", "b"):
+        pass

@@ -277,7 +277,10 @@ def test_foreign_text_stays_on_its_line() -> None:
         ("GET https://h/x?token=1&b=2 failed", "GET https://h/x?*** failed"),
         ('url "http://h?t=1"', 'url "http://h?***"'),
         ("mail a@b about what?", "mail a@b about what?"),
+        ("http://u:p/w@h/x?y=z", "http://***@h/x?***"),
+        ("a://" * 100_000 + "b", "a://" * 100_000 + "b"),
     ],
+    ids=range(6),
 )
 def test_secrets_of_urls_are_masked(text: str, expected: str) -> None:
     """Nothing of a URL's user, password or query is left in a text; other text is."""

@@ -119,8 +119,8 @@ def test_a_figure_that_is_not_finite_is_no_json() -> None:
         (b'{"a": 1', "Expecting"),
         (b'{"a": 1, "a": 2}', 'key "a" stands there twice'),
         (b'{"a": NaN}', "NaN is no JSON number"),
-        (b"[" * 200_000, "nested too deeply"),
-        (b"1" * 5_000, "digits"),
+        (b"[" * 200_000, "nested more than 64 levels"),
+        (b"1" * 5_000, "out of range"),
         (b"\xff\xfe\x00", "decode"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_rename_without_kernel_support_looks_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the file system knows no such rename, even a dangling link is not replaced."""
-    monkeypatch.setattr(durable, "_renameat2", lambda *_: errno.EINVAL)
+    monkeypatch.setattr(durable, "renameat2", lambda *_: errno.EINVAL)
     (tmp_path / "new").mkdir()
     (tmp_path / "taken").symlink_to("nowhere")
 

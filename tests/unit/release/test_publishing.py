@@ -23,7 +23,7 @@ from tests.support.versions import (
 )
 from training_service.errors import SafetyError, StorageError, UsageError
 from training_service.release import durable
-from training_service.release import version_manager as module
+from training_service.release import publisher as module
 from training_service.release.manifest import load
 from training_service.release.version_manager import VersionManager
 

@@ -1,0 +1,59 @@
+"""Every command of ``train`` under its name, and the run of the one that was asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from training_service import __version__
+from training_service.cli import config, history, match, modes, reload, streams, versions
+from training_service.cli.frame import Frame
+from training_service.domain.masking import learn_secrets
+
+app = typer.Typer(
+    name="train",
+    help="Keep a semantic matcher right: retrain it from feedback, promote what is no worse.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich help costs 0.2 s and reads [env var: ...] as markup
+)
+app.command("smoke-test")(modes.smoke_test)
+app.command("build-index")(modes.build_index)
+app.command("build-index-feedback")(modes.build_index_feedback)
+app.command("full-train")(modes.full_train)
+app.command("match")(match.match)
+app.command("reload")(reload.reload)
+app.add_typer(versions.app, name="versions")
+app.command("history")(history.history)
+app.command("config")(config.config)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"train {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+def run(given: Sequence[str]) -> int:
+    """Run the command that ``given`` asks for; its exit code, or SystemExit with it."""
+    streams.make_streams_safe()
+    learn_secrets(os.environ)  # noqa: TID251 - to know what never to show, not to read settings
+    with frame_of(given).guard():
+        code = get_command(app).main(args=list(given), prog_name="train", standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+def frame_of(given: Sequence[str]) -> Frame:
+    """How failures are told before the arguments are understood."""
+    return Frame(as_json="--json" in given, debug="--debug" in given)
