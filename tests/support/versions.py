@@ -9,7 +9,8 @@ from typing import Any
 from training_service.domain.judgement import Held, Promoted
 from training_service.release.manifest import Draft
 from training_service.release.promotions import PromotionRecord
-from training_service.release.version_manager import VersionInfo, VersionManager
+from training_service.release.version_list import VersionInfo
+from training_service.release.version_manager import VersionManager
 
 DAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PASSED = Promoted("passed", ("top-1 0.91 is at least 0.80",))
@@ -27,7 +28,7 @@ def draft(started_at: datetime, **changes: object) -> Draft:
         "base_model": {"name": "hashing-64", "sha256": "0" * 64},
         "inputs": {"canonical": {"sha256": "1" * 64, "entries": 20}},
         "settings": {"min_accuracy": 0.8},
-        "caches": {"chroma": {"count": 3}},
+        "caches": {"chroma": {"count": 3, "content_sha256": "c" * 64}},
         "scorecard": {"holdout": {"top1": 0.9}},
     }
     return Draft(**{**fields, **changes})

@@ -148,14 +148,17 @@ class ChromaIndex:
 
     def vectors(self) -> Vectors:
         """Everything stored, in ascending order of id."""
-        return self._stored()[0]
+        return self._stored(no_progress)[0]
 
-    def content_sha256(self) -> str:
+    def content_sha256(self, progress: Progress = no_progress) -> str:
         """The digest of what is stored, read back row by row; see ``content_digest``."""
-        return content_digest(*self._stored())
+        return content_digest(*self._stored(progress))
 
-    def _stored(self) -> tuple[Vectors, list[IndexRow]]:
-        pages = list(self._pages(["embeddings", "documents", "metadatas"]))
+    def _stored(self, progress: Progress) -> tuple[Vectors, list[IndexRow]]:
+        pages = []
+        for page in self._pages(["embeddings", "documents", "metadatas"]):
+            pages.append(page)
+            progress(len(page["ids"]))
         ids = np.array([int(name, 16) for page in pages for name in page["ids"]], dtype=np.int64)
         order = np.argsort(ids, kind="stable")
         matrix = np.concatenate([page["embeddings"] for page in pages]).astype(np.float32)

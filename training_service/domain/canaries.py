@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training_service.domain.collection import CollectionReading
 from training_service.domain.vectors import Ids, Matrix, Neighbours, Vectors, bad_rows, unit_rows
 from training_service.errors import Fault
 
@@ -78,6 +79,22 @@ def agreement(
     if not recall >= LEAST_RECALL:
         faults.append(Fault("canaries", f"recall {recall:.3f}, expected {LEAST_RECALL} or more"))
     return Agreement(recall, tuple(faults))
+
+
+def collection_agreement(
+    vectors: Vectors, queries: Matrix, expected: Neighbours, digest: str, found: CollectionReading
+) -> Agreement:
+    """Compare a reopened collection with the exact index: ids, content, then ``agreement``.
+
+    ``digest`` is the content digest of ``vectors`` and their rows.
+    """
+    faults = id_faults(vectors.ids, found.ids)
+    if not faults and found.content_sha256 != digest:
+        where = f"content sha256 {found.content_sha256[:16]}"
+        faults = [Fault(where, f"expected {digest[:16]}: a vector, text or concept differs")]
+    if faults:
+        return Agreement(0.0, tuple(faults))
+    return agreement(vectors, queries, expected, found.neighbours)
 
 
 def _told(expected: Neighbours, found: Neighbours, query: int, rank: int) -> Fault:

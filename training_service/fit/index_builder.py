@@ -14,14 +14,14 @@ import structlog
 
 from training_service.domain.canaries import (
     CANARY_NEIGHBOURS,
-    agreement,
     canary_queries,
+    collection_agreement,
     id_faults,
 )
 from training_service.domain.collection import CollectionReading, content_digest
 from training_service.domain.index_meta import CHROMA_FOLDER, INDEX_FILE, META_FILE, IndexMeta
 from training_service.domain.vectors import Matrix, Neighbours, Vectors
-from training_service.errors import ArtifactError, Fault
+from training_service.errors import ArtifactError
 from training_service.ports import Progress, VectorIndex, no_progress
 
 log = structlog.get_logger()
@@ -142,20 +142,14 @@ def _checked_recall(
     vectors: Vectors, canaries: Matrix, expected: Neighbours, digest: str, found: CollectionReading
 ) -> float:
     """The recall of a reopened collection that holds and answers what the exact index does."""
-    faults = id_faults(vectors.ids, found.ids)
-    if not faults and found.content_sha256 != digest:
-        where = f"content sha256 {found.content_sha256[:16]}"
-        faults = [Fault(where, f"expected {digest[:16]}: a vector, text or concept differs")]
-    if not faults:
-        agreed = agreement(vectors, canaries, expected, found.neighbours)
-        if not agreed.faults:
-            return agreed.recall
-        faults = list(agreed.faults)
-    raise ArtifactError(
-        f"{CHROMA_FOLDER}/ does not agree with {INDEX_FILE} when reopened",
-        hint="build the index again; no version was made",
-        faults=faults,
-    )
+    agreed = collection_agreement(vectors, canaries, expected, digest, found)
+    if agreed.faults:
+        raise ArtifactError(
+            f"{CHROMA_FOLDER}/ does not agree with {INDEX_FILE} when reopened",
+            hint="build the index again; no version was made",
+            faults=agreed.faults,
+        )
+    return agreed.recall
 
 
 @contextmanager

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from training_service.domain.inert_files import MODULES_FILE, code_problem, module_faults
 from training_service.domain.model import ResolvedModel
 from training_service.errors import ArtifactError, Fault, SafetyError, StorageError, shown
 from training_service.fit.export_cache import file_sha256
 
 _COPIED = frozenset({".json", ".txt", ".safetensors", ".md", ".model"})
-_REFUSED = frozenset(
-    {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".py", ".pyc"}
-)
 _OTHER_RUNTIMES = frozenset({"onnx", "openvino"})
-_MODULE_PREFIX = "sentence_transformers."
 _CHUNK_BYTES = 1 << 20
 
 
@@ -62,6 +58,7 @@ def _reading(model: ResolvedModel, source: Path) -> Iterator[None]:
 
 
 def _names_to_copy(model: ResolvedModel, source: Path) -> list[str]:
+    _refuse_other_folder(model, source)
     fence = (model.fence or source).resolve()
     names, faults = [], []
     for path in _walk(source):
@@ -70,11 +67,11 @@ def _names_to_copy(model: ResolvedModel, source: Path) -> list[str]:
             faults.append(Fault(name, "a link that leaves the model's folder"))
         elif path.is_dir():
             faults.append(Fault(name, "a link to a folder"))
-        elif path.suffix.lower() in _REFUSED and model.origin != "hub":
-            faults.append(Fault(name, "a file that can hold code, expected safetensors"))
+        elif (problem := code_problem(name)) and model.origin != "hub":
+            faults.append(Fault(name, problem))
         elif path.suffix.lower() in _COPIED and path.is_file():
             names.append(name)
-    faults += _module_faults(source) if "modules.json" in names else []
+    faults += _module_faults(source) if MODULES_FILE in names else []
     if faults:
         raise SafetyError(
             f"base model {shown(model.name)} refused, nothing of it was opened",
@@ -87,6 +84,13 @@ def _names_to_copy(model: ResolvedModel, source: Path) -> list[str]:
     return sorted(names)
 
 
+def _refuse_other_folder(model: ResolvedModel, source: Path) -> None:
+    """ArtifactError before anything is walked: the folder may be a whole disk."""
+    if not any((source / name).is_file() for name in (MODULES_FILE, "config.json")):
+        message = f"base model {shown(model.name)}: {source} has no {MODULES_FILE} or config.json"
+        raise ArtifactError(message, hint="give a folder that sentence-transformers has saved")
+
+
 def _walk(source: Path) -> Iterator[Path]:
     """Every file and every linked folder below ``source``, other runtimes' folders left out."""
     for folder, folders, files in os.walk(source):
@@ -97,21 +101,11 @@ def _walk(source: Path) -> Iterator[Path]:
 
 
 def _module_faults(source: Path) -> list[Fault]:
-    path = source / "modules.json"
+    path = source / MODULES_FILE
     try:
-        modules = json.loads(path.read_bytes())
-        found = [(str(each["type"]), str(each["path"])) for each in modules]
-    except (ValueError, TypeError, KeyError) as error:
-        message = f"{path}: found no list of modules with type and path ({shown(str(error))})"
-        raise ArtifactError(message, hint="save the model again") from error
-    faults = []
-    for kind, place in found:
-        if not kind.startswith(_MODULE_PREFIX):
-            problem = f"found class {shown(kind)}, expected one of sentence_transformers"
-            faults.append(Fault("modules.json", problem))
-        if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
-            faults.append(Fault("modules.json", f"path {shown(place)} leaves the folder"))
-    return faults
+        return module_faults(path.read_bytes())
+    except ValueError as error:
+        raise ArtifactError(f"{path}: {error}", hint="save the model again") from error
 
 
 def _copy(source: Path, target: Path) -> str:

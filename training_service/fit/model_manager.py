@@ -151,11 +151,12 @@ class ModelManager:
 def _placed(model: ResolvedModel, target: Path) -> dict[str, str]:
     """Put the model's files into ``target``; SHA-256 by relative path."""
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.mkdir()  # never into something planted there
         if model.path is not None:
             return copy_model_folder(model, model.path, target)
         hashing = target / HASHING_FILE
-        hashing.write_bytes(_hashing_bytes(model))
+        _write_anew(hashing, _hashing_bytes(model))
         return {HASHING_FILE: file_sha256(hashing)}
     except OSError as error:
         raise StorageError(f"{target}: {error.strerror}", hint="check the store") from error
@@ -174,9 +175,17 @@ def _not_exported(base: BaseModel) -> EncoderChoice:
 def _record(model_dir: Path, choice: EncoderChoice) -> None:
     path = model_dir / ENCODER_FILE
     try:
-        path.write_text(json.dumps(choice.as_record(), indent=1, sort_keys=True) + "\n")
+        text = json.dumps(choice.as_record(), indent=1, sort_keys=True) + "\n"
+        _write_anew(path, text.encode())
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}", hint="check the store") from error
+
+
+def _write_anew(path: Path, data: bytes) -> None:
+    """Write a new file of that name: a link that stands there is replaced, not followed."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        file.write(data)
 
 
 def _remove_export(onnx: Path) -> None:

@@ -7,6 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from training_service.domain.canary_answers import (
+    CANARIES_FILE,
+    CanaryAnswer,
+    canaries_bytes,
+    canary_texts,
+)
 from training_service.domain.index_meta import CHROMA_FOLDER, IndexMeta
 from training_service.domain.model import BaseModel
 from training_service.domain.records import labelled_queries
@@ -22,6 +28,7 @@ from training_service.errors import ArtifactError
 from training_service.fit.footprint import version_bytes
 from training_service.fit.index_builder import IndexBuilder
 from training_service.fit.model_manager import ModelManager
+from training_service.match.canaries import ask_canaries
 from training_service.match.files import MODEL_FOLDER, MatcherFiles
 from training_service.match.matcher import Matcher
 from training_service.match.memory import ReviewedAnswers
@@ -157,6 +164,7 @@ class SemanticIndex:
         progress = self._tools.progress("indexing", len(rows))
         report = self._tools.index_builder.build(meta, vectors, staging, progress)
         self._tools.matcher_files.write(shipped, staging)
+        write_bytes(staging / CANARIES_FILE, canaries_bytes(_canaries(inputs, shipped)))
         folder = staging / SNAPSHOT_FOLDER
         make_folder(folder)
         write_bytes(folder / CANONICAL_FILE, canonical_lines(inputs.canonical))
@@ -164,3 +172,9 @@ class SemanticIndex:
         if report.chroma_sha256 is None:
             return {}
         return {CHROMA_FOLDER: {"count": report.count, "content_sha256": report.chroma_sha256}}
+
+
+def _canaries(inputs: Inputs, shipped: Matcher) -> tuple[CanaryAnswer, ...]:
+    """What ``shipped`` answers to some of the texts and queries it was made of."""
+    texts = [text for entry in inputs.canonical.entries for text in entry.texts]
+    return ask_canaries(shipped, canary_texts([*texts, *(r.query for r in inputs.feedback.rows)]))

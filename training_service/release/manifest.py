@@ -1,31 +1,36 @@
-"""A finished folder becomes a manifest, and a manifest tells whether the folder is still that one.
+"""A finished folder becomes a manifest, and the manifest's bytes a checked manifest again.
 
-Every file counts byte by byte, except below the derived caches (Chroma changes its files when it
-is read); those are checked by content elsewhere, and here only for links and special files.
+Every file counts byte by byte but those of the derived caches (Chroma), which are never the same
+twice: their content has a digest here, and their bytes a record beside the versions.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from training_service.domain.release import FileRecord, Manifest, VersionId
-from training_service.errors import ArtifactError, Fault, SafetyError, shown
-from training_service.release.durable import open_plain, read_json, shown_path, storage_errors
+from training_service.domain.scorecard_form import is_scorecard
+from training_service.errors import ArtifactError, Fault, shown
+from training_service.release.durable import json_bytes, read_json, shown_path, unreadable
+from training_service.release.file_records import (
+    CACHE_FOLDERS,
+    MANIFEST_FILE,
+    file_record,
+    is_counted,
+    is_safe,
+)
 
-MANIFEST_FILE = "manifest.json"
-CACHE_FOLDERS = frozenset({"chroma"})
 SCHEMA_VERSION = 1
+SELF_DIGEST = "self_sha256"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_MAX_PATH_CHARS = 1024
+_CACHE_KEYS = frozenset({"count", "content_sha256"})
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,8 @@ class Naming:
     created_at: datetime
 
 
-def named(draft: Draft, naming: Naming, files: dict[str, FileRecord]) -> Manifest:
-    """The manifest of ``draft`` under its name."""
+def named(draft: Draft, naming: Naming, records: Mapping[str, FileRecord]) -> Manifest:
+    """The manifest of ``draft`` under its name; ``records`` are of all files but the manifest."""
     return Manifest(
         version=naming.version,
         sequence=naming.sequence,
@@ -71,37 +76,27 @@ def named(draft: Draft, naming: Naming, files: dict[str, FileRecord]) -> Manifes
         base_model=dict(draft.base_model),
         inputs=dict(draft.inputs),
         settings=dict(draft.settings),
-        files=files,
+        files={name: record for name, record in records.items() if is_counted(name)},
         caches=dict(draft.caches),
         scorecard=dict(draft.scorecard),
         schema_version=SCHEMA_VERSION,
     )
 
 
-def file_records(tree: Path) -> dict[str, FileRecord]:
-    """Size and SHA-256 of every file of ``tree`` but the manifest and the caches, by POSIX path.
-
-    Raises:
-        SafetyError: a link, a special file or an unsafe name stands in the tree.
-        StorageError: a file cannot be read.
-    """
-    records = {}
-    faults = []
-    with storage_errors("read", tree):
-        for name, entry in _walk(tree):
-            problem = _unfit(name, entry)
-            if problem:
-                faults.append(Fault(shown(name), problem))
-            elif _is_counted(name):
-                records[name] = _record(Path(entry.path))
-    if faults:
-        raise SafetyError(f"{shown_path(tree)} cannot become a version", faults=sorted(faults))
-    return records
+def files_from_json(data: object) -> dict[str, FileRecord] | None:
+    """File records from plain JSON data; ``None`` when ``data`` is nothing of the kind."""
+    if not isinstance(data, dict) or not all(_is_file(*item) for item in data.items()):
+        return None
+    return {path: FileRecord(**record) for path, record in data.items()}
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
-    """The manifest as plain JSON data."""
-    return asdict(manifest)
+    """The manifest as plain JSON data, under ``self_sha256`` the digest of all the rest.
+
+    Other files are pinned by the manifest; this pins the manifest, before a promotion record does.
+    """
+    data = asdict(manifest)
+    return {**data, SELF_DIGEST: hashlib.sha256(json_bytes(data)).hexdigest()}
 
 
 def from_json(data: object, where: str) -> Manifest:
@@ -115,7 +110,8 @@ def from_json(data: object, where: str) -> Manifest:
         hint = "restore the version from a backup or build a new one"
         raise ArtifactError(f"{where} is no manifest", faults=faults, hint=hint)
     files = {path: FileRecord(**record) for path, record in data["files"].items()}
-    return Manifest(**{**data, "files": files})
+    told = {name: value for name, value in data.items() if name != SELF_DIGEST}
+    return Manifest(**{**told, "files": files})
 
 
 def load(version_dir: Path) -> Manifest:
@@ -132,112 +128,15 @@ def manifest_sha256(version_dir: Path) -> str:
     """
     path = version_dir / MANIFEST_FILE
     try:
-        return _record(path).sha256
+        return file_record(path).sha256
     except OSError as problem:
-        why = os.strerror(problem.errno or 0)
-        raise ArtifactError(f"cannot read {shown_path(path)}: {why}") from problem
-
-
-def verify(version_dir: Path) -> list[Fault]:
-    """Every way in which the folder is not what its manifest says; empty when it is whole."""
-    try:
-        manifest = load(version_dir)
-    except ArtifactError as problem:
-        return [Fault(MANIFEST_FILE, str(problem))]
-    faults = []
-    if manifest.version != version_dir.name:
-        expected = f"is of {manifest.version}, and the folder is named {shown(version_dir.name)}"
-        faults.append(Fault(MANIFEST_FILE, expected))
-    try:
-        faults += _tree_faults(version_dir, manifest)
-    except OSError as problem:
-        why = os.strerror(problem.errno or 0)
-        faults.append(Fault(shown(version_dir.name), f"cannot be read: {why}"))
-    return faults
-
-
-def _tree_faults(version_dir: Path, manifest: Manifest) -> list[Fault]:
-    faults = []
-    seen = set()
-    for name, entry in _walk(version_dir):
-        seen.add(name)
-        problem = _unfit(name, entry) or _differs(name, entry, manifest)
-        if problem:
-            faults.append(Fault(shown(name), problem))
-    missing = sorted(manifest.files.keys() - seen)
-    faults += [Fault(shown(name), "is missing") for name in missing]
-    for cache in sorted(manifest.caches):
-        if not (version_dir / cache).is_dir():
-            faults.append(Fault(shown(cache), "the derived folder is missing"))
-    return sorted(faults)
-
-
-def _differs(name: str, entry: os.DirEntry[str], manifest: Manifest) -> str:
-    """How the plain file ``name`` differs from its record, or nothing."""
-    if name == MANIFEST_FILE or (not _is_counted(name) and _top(name) in manifest.caches):
-        return ""
-    expected = manifest.files.get(name)
-    if expected is None:
-        return "is not in the manifest"
-    size = entry.stat(follow_symlinks=False).st_size
-    if size != expected.size:
-        return f"has {size} bytes, expected {expected.size}"
-    try:
-        found = _record(Path(entry.path)).sha256
-    except OSError as problem:
-        return f"cannot be read: {os.strerror(problem.errno or 0)}"
-    differs = found != expected.sha256
-    return f"has SHA-256 {found[:12]}…, expected {expected.sha256[:12]}…" if differs else ""
-
-
-def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Everything below ``root`` that is no folder, with its relative path; follows no link."""
-    pending = [("", str(root))]
-    while pending:
-        prefix, folder = pending.pop()
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append((f"{prefix}{entry.name}/", entry.path))
-                else:
-                    yield prefix + entry.name, entry
-
-
-def _unfit(name: str, entry: os.DirEntry[str]) -> str:
-    """Why this may not stand in a version, or nothing."""
-    if entry.is_symlink():
-        return "is a link"
-    if not entry.is_file(follow_symlinks=False):
-        kind = stat.filemode(entry.stat(follow_symlinks=False).st_mode)[0]
-        return f"is a special file (type {kind})"
-    return "" if _is_safe(name) else "has an unsafe name"
-
-
-def _is_counted(name: str) -> bool:
-    """Whether the manifest covers the bytes of this file."""
-    return name != MANIFEST_FILE and _top(name) not in CACHE_FOLDERS
-
-
-def _top(name: str) -> str:
-    return name.partition("/")[0]
-
-
-def _is_safe(path: str) -> bool:
-    """Whether ``path`` is relative, plain, printable and stays below where it is joined."""
-    plain = 0 < len(path) <= _MAX_PATH_CHARS and path.isprintable() and "\\" not in path
-    return plain and all(part not in {"", ".", ".."} for part in path.split("/"))
-
-
-def _record(path: Path) -> FileRecord:
-    with open_plain(path) as file:
-        digest = hashlib.file_digest(file, "sha256")
-        return FileRecord(size=file.tell(), sha256=digest.hexdigest())
+        raise unreadable(path, problem) from problem
 
 
 def _field_faults(data: object) -> list[Fault]:
     if not isinstance(data, dict):
         return [Fault("$", f"found {type(data).__name__}, expected an object")]
-    names = {field.name for field in fields(Manifest)}
+    names = {field.name for field in fields(Manifest)} | {SELF_DIGEST}
     faults = [Fault(name, "is missing") for name in sorted(names - data.keys())]
     faults += [Fault(shown(name), "is unknown") for name in sorted(data.keys() - names)]
     for name in sorted(names & data.keys()):
@@ -259,26 +158,43 @@ def _is_version(value: object) -> bool:
 
 
 def _is_file_map(value: object) -> bool:
-    return isinstance(value, dict) and all(_is_file(*item) for item in value.items())
+    found = files_from_json(value)
+    return found is not None and all(map(is_counted, found))
 
 
-def _is_file(path: str, record: object) -> bool:
+def _is_file(path: object, record: object) -> bool:
     if not (isinstance(record, dict) and record.keys() == {"size", "sha256"}):
         return False
     size, sha256 = record["size"], record["sha256"]
     fits = type(size) is int and size >= 0 and isinstance(sha256, str)
-    return fits and bool(_SHA256.fullmatch(sha256)) and _is_safe(path) and _is_counted(path)
+    return fits and bool(_SHA256.fullmatch(sha256)) and isinstance(path, str) and is_safe(path)
+
+
+def _is_cache_map(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return value.keys() <= CACHE_FOLDERS and all(map(_is_cache, value.values()))
+
+
+def _is_cache(facts: object) -> bool:
+    if not (isinstance(facts, dict) and facts.keys() == _CACHE_KEYS):
+        return False
+    count, digest = facts["count"], facts["content_sha256"]
+    fits = type(count) is int and count >= 0 and isinstance(digest, str)
+    return fits and bool(_SHA256.fullmatch(digest))
 
 
 _CHECKS: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("recipe", "mode", "run_id", "created_at", "fingerprint"), _is_text),
-    **dict.fromkeys(("base_model", "inputs", "settings", "scorecard"), _is_object),
+    **dict.fromkeys(("base_model", "inputs", "settings"), _is_object),
+    "scorecard": is_scorecard,
     "version": _is_version,
     "parent": lambda value: value is None or _is_version(value),
     "sequence": lambda value: type(value) is int and value >= 1,
     "schema_version": lambda value: type(value) is int and value == SCHEMA_VERSION,
+    SELF_DIGEST: lambda value: isinstance(value, str) and bool(_SHA256.fullmatch(value)),
     "files": _is_file_map,
-    "caches": lambda value: isinstance(value, dict) and value.keys() <= CACHE_FOLDERS,
+    "caches": _is_cache_map,
 }
 
 
@@ -288,7 +204,9 @@ def _expected(name: str) -> str:
         "parent": "a version name or null",
         "sequence": "a whole number from 1",
         "schema_version": str(SCHEMA_VERSION),
+        SELF_DIGEST: "a SHA-256",
         "files": "safe relative paths, each with size and sha256",
-        "caches": f"an object with keys from {sorted(CACHE_FOLDERS)}",
+        "scorecard": "figures, lists and texts as a run writes them",
+        "caches": f"an object from {sorted(CACHE_FOLDERS)} to {sorted(_CACHE_KEYS)}",
     }
     return special.get(name, "text" if _CHECKS[name] is _is_text else "an object")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.adapters.encoders.onnx import OnnxEncoder
+from training_service.domain.inert_files import MODULES_FILE, code_problem, module_faults
 from training_service.domain.model import ENCODER_FILE, HASHING_FILE, EncoderChoice
-from training_service.errors import ArtifactError, shown
+from training_service.domain.plain_json import parse_plain
+from training_service.errors import ArtifactError, Fault, SafetyError, shown
 from training_service.ports import Encoder
 
 
 def open_encoder(model_dir: Path) -> Encoder:
     """The encoder of a model folder; torch is imported only where the reference serves.
 
-    ``ArtifactError`` when the folder has no ``encoder.json`` or does not load.
+    ``ArtifactError`` when the folder has no ``encoder.json`` or does not load, ``SafetyError``
+    when something in it could run code: then nothing of it is opened.
     """
+    _refuse_code(model_dir)
     choice = read_choice(model_dir)
     if choice.backend == "hashing":
         return _hashing(model_dir)
@@ -40,17 +43,34 @@ class EncoderLoader:
 
     def reference(self, model_dir: Path) -> Encoder:
         """The sentence-transformers encoder of the folder."""
+        _refuse_code(model_dir)
         return _reference(model_dir, read_choice(model_dir))
 
     def fast(self, model_dir: Path) -> Encoder:
         """The encoder over the folder's ONNX export."""
+        _refuse_code(model_dir)
         return OnnxEncoder(model_dir, read_choice(model_dir).model_sha256)
 
     def export(self, model_dir: Path, target: Path) -> None:
         """Write the ONNX export of the folder's model to ``target``."""
         from training_service.adapters.encoders.sentence_transformer import export_onnx
 
+        _refuse_code(model_dir)
         export_onnx(model_dir, target)
+
+
+def _refuse_code(model_dir: Path) -> None:
+    names = (path.relative_to(model_dir).as_posix() for path in sorted(model_dir.rglob("*")))
+    problems = ((name, code_problem(name)) for name in names)
+    faults = [Fault(name, problem) for name, problem in problems if problem]
+    path = model_dir / MODULES_FILE
+    try:
+        faults += module_faults(path.read_bytes()) if path.exists() else []
+    except (OSError, ValueError) as error:
+        faults.append(Fault(MODULES_FILE, shown(str(error))))
+    if faults:
+        message = f"the model {model_dir} is refused, nothing of it was opened"
+        raise SafetyError(message, hint="build the version again", faults=faults)
 
 
 def _reference(model_dir: Path, choice: EncoderChoice) -> Encoder:
@@ -70,7 +90,7 @@ def _hashing(model_dir: Path) -> Encoder:
 
 def _json(path: Path) -> object:
     try:
-        found: object = json.loads(path.read_bytes())
+        found: object = parse_plain(path.read_bytes())
     except (OSError, ValueError) as error:
         message = f"{path}: unreadable ({shown(str(error))})"
         raise ArtifactError(message, hint="build the version again") from error
