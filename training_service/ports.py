@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from training_service.domain.model import ResolvedModel
-from training_service.domain.release import Reachability, ReloadOutcome
+from training_service.domain.release import Reachability, ReloadOutcome, ReloadRequest
 from training_service.domain.run import BuildMode, Candidate, Finding, Served
 from training_service.domain.vectors import Matrix, Neighbours, Vectors
+from training_service.errors import Fault
 
 Progress = Callable[[int], None]
 """Told how many more items are done; a stage calls it after each batch."""
@@ -80,11 +81,32 @@ class Clock(Protocol):
 class ReloadHook(Protocol):
     """The ML service, asked to load a new version."""
 
-    def reload(self, version: str, manifest_sha256: str) -> ReloadOutcome:
-        """Ask for ``version`` and tell what came of it; a service that fails raises nothing."""
+    def reload(self, request: ReloadRequest) -> ReloadOutcome:
+        """Ask for a version and tell what came of it; a service that fails raises nothing."""
 
     def probe(self) -> Reachability:
         """Whether the service can be reached at all, without asking it to load anything."""
+
+
+class VersionProbe(Protocol):
+    """A fresh process that loads a version as a service does."""
+
+    def faults(self, folder: Path, rows: int | None) -> tuple[Fault, ...]:
+        """What keeps the version in ``folder`` from serving, or from answering as it did.
+
+        ``rows`` is how many its manifest counts, if it does. ``SafetyError`` for a model that
+        could run code, ``DependencyError`` when a package is missing.
+        """
+
+
+class VectorStores(Protocol):
+    """The derived vector stores of versions, built and opened away from this process."""
+
+    def build(self, folder: Path, progress: Progress, target: Path | None) -> None:
+        """Derive ``target`` from the index and the meta file in ``folder``."""
+
+    def faults(self, folder: Path, store: Path, content_sha256: str) -> tuple[Fault, ...]:
+        """How ``store`` differs from the index in ``folder``; a copy of it is opened."""
 
 
 class ModelSource(Protocol):

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from training_service.domain import webhook_secret
 
 
 def _checked_url(url: str) -> str:
@@ -20,8 +22,14 @@ def _checked_url(url: str) -> str:
     return url
 
 
+def _checked_secret(secret: SecretStr) -> SecretStr:
+    webhook_secret.signing_keys(secret.get_secret_value())
+    return secret
+
+
 _URL = "an http or https URL with a host and without user name, or empty for none"
 ReloadUrl = Annotated[str, AfterValidator(_checked_url)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_checked_secret)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -110,10 +118,37 @@ class TrainingConfig(BaseSettings):
             "default": "$XDG_CACHE_HOME/training-service, else ~/.cache/training-service",
         },
     )
+    keep_versions: Count | None = Field(
+        5,
+        description="Runs that build remove older versions than this many; empty for never.",
+        json_schema_extra={"expected": "a whole number of at least 1, or empty for none"},
+    )
+    keep_hours: float = Field(
+        24,
+        ge=0,
+        allow_inf_nan=False,
+        description="A version stays this long after it was made or last went out of service.",
+    )
     ml_service_reload_url: ReloadUrl | None = Field(
         "http://ml-service:8000/reload",
         description="Where a promotion is announced by POST; empty to announce nothing.",
         json_schema_extra={"expected": _URL},
+    )
+    reload_secret: WebhookSecret | None = Field(
+        None,
+        description="What that POST is signed with; two while one replaces the other.",
+        json_schema_extra={
+            "expected": f"{webhook_secret.EXPECTED}; empty for none",
+            "default": "none",
+        },
+    )
+    require_reload: bool = Field(
+        default=False,
+        description="A promotion that the service does not confirm ends with exit code 3.",
+    )
+    rollback_on_reload_failure: bool = Field(
+        default=False,
+        description="A version that the service refuses goes out of service at once.",
     )
     max_input_bytes: Count = Field(
         1 << 30, description="A larger canonical or feedback file is refused before it is read."

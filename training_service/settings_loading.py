@@ -20,7 +20,7 @@ from training_service.settings_sources import (
     file_layer,
     flag_layer,
 )
-from training_service.settings_wording import expected, is_path, masked_url
+from training_service.settings_wording import expected, is_path, masked
 
 
 @dataclass(frozen=True)
@@ -145,11 +145,12 @@ def _fault(name: str, given: Given) -> Fault:
 
 
 def public_values(config: TrainingConfig) -> dict[str, str | int | float | bool | None]:
-    """Every setting as JSON can hold it, with what may be secret in the reload URL masked."""
+    """Every setting as JSON can hold it, with what may be secret masked."""
     return {name: _public(name, getattr(config, name)) for name in TrainingConfig.model_fields}
 
 
 def _public(name: str, value: object) -> str | int | float | bool | None:
-    if name == "ml_service_reload_url" and isinstance(value, str):
-        return masked_url(value)
-    return value if isinstance(value, str | int | float | NoneType) else str(value)
+    shown_value = masked(name, value)
+    return (
+        shown_value if isinstance(shown_value, str | int | float | NoneType) else str(shown_value)
+    )

@@ -8,6 +8,8 @@ from typing import Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
+MASK = "***"
+
 
 def expected(field: FieldInfo) -> str:
     """What values ``field`` takes, in words; a field may bring its own under ``expected``."""
@@ -56,3 +58,12 @@ def masked_url(url: str) -> str:
         if found:
             return f"{head}{mark}***"
     return url
+
+
+def masked(name: str, value: object) -> object:
+    """``value`` of the setting ``name`` with what may be secret in it masked."""
+    if name == "reload_secret":
+        return None if value is None else MASK
+    if name == "ml_service_reload_url" and isinstance(value, str):
+        return masked_url(value)
+    return value

@@ -29,7 +29,7 @@ def test_confirmed_reload_leaves_nothing_pending(fresh: World) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "outcome"),
     [
-        (answer(400), "failed"),
+        (answer(400), "refused"),
         (answer(302, Location="/elsewhere"), "failed"),
         (answer(200, b'{"version": "v19990101"}'), "accepted-unconfirmed"),
         (answer(204), "accepted-unconfirmed"),
@@ -62,14 +62,28 @@ def test_held_version_is_not_announced(fresh: World) -> None:
     assert not (fresh.store / PENDING).exists()
 
 
-def test_pending_reload_is_delivered_by_the_next_run_that_works(fresh: World) -> None:
-    """A run that promotes nothing still tells the service what it missed, and an idle one not."""
+def test_pending_reload_is_delivered_by_the_next_run(fresh: World) -> None:
+    """A run that finds nothing changed tells the service what it missed, under the same id."""
+    with reload_server(answer(400)) as away:
+        version = fresh.built("--reload-url", away.url)["version"]
+    before = fresh.versions, sorted((fresh.store / "runs").iterdir())
+    with reload_server(confirm) as service:
+        idle = fresh.built("--reload-url", service.url)
+        again = fresh.built("--reload-url", service.url)
+    (seen,) = service.seen
+    assert seen.json["version"] == version == fresh.latest
+    assert seen.headers["webhook-id"] == away.seen[0].headers["webhook-id"]
+    assert (idle["verdict"], idle["reload"]["outcome"]) == ("unchanged", "confirmed")
+    assert (again["verdict"], again["reload"]) == ("unchanged", None)
+    assert not (fresh.store / PENDING).exists()
+    assert (fresh.versions, sorted((fresh.store / "runs").iterdir())) == before
+
+
+def test_pending_reload_is_delivered_by_a_run_that_promotes_nothing(fresh: World) -> None:
+    """A run that builds and does not promote tells the service what `latest` names."""
     with reload_server(answer(400)) as away:
         version = fresh.built("--reload-url", away.url)["version"]
     with reload_server(confirm) as service:
-        idle = fresh.built("--reload-url", service.url)
-        assert (idle["verdict"], service.seen) == ("unchanged", [])
-        assert (fresh.store / PENDING).exists()
         done = fresh.train("build-index", "--json", "--reload-url", service.url)
     assert [seen.json["version"] for seen in service.seen] == [version] == [fresh.latest]
     assert done.document["reload"]["outcome"] == "confirmed"

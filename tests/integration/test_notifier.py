@@ -12,8 +12,9 @@ import pytest
 from tests.support import reload_server as server
 from tests.support.clock import FakeClock
 from tests.support.reload_server import Behaviour, reload_server
-from training_service.adapters.http_clients import HttpLimits, HttpReloadHook, parse_endpoint
-from training_service.domain.release import ReloadOutcome
+from training_service.adapters.http_exchange import HttpLimits, parse_endpoint
+from training_service.adapters.reload_hook import HttpReloadHook
+from training_service.domain.release import ReloadOutcome, ReloadRequest
 from training_service.errors import UsageError
 from training_service.release.notifier import Notifier, pending
 
@@ -24,7 +25,7 @@ QUICK = HttpLimits(connect_s=0.5, read_s=0.4, total_s=1.0, backoff_s=0.02)
 
 def ask(url: str, limits: HttpLimits = QUICK) -> ReloadOutcome:
     """One reload."""
-    return HttpReloadHook(url, limits).reload(VERSION, DIGEST)
+    return HttpReloadHook(url, limits).reload(ReloadRequest(VERSION, DIGEST, "msg_1"))
 
 
 def free_port() -> int:
@@ -61,6 +62,14 @@ def test_the_service_gets_version_and_digest_and_confirms() -> None:
         (server.answer(200, b'{"version": "v20261120.2"}' + b" " * 70_000), "did not name"),
         (server.answer(200, b'{"version": "v20261119"}'), 'named "v20261119", expected v2026112'),
         (server.answer(200, b'{"version": "V20261120.2"}'), 'named "V20261120.2"'),
+        (
+            server.answer(200, b'{"version": "v20261120.2", "manifest_sha256": "ab"}'),
+            'named v20261120.2 with another manifest: "ab"',
+        ),
+        (
+            server.answer(200, b'{"version": "v20261120.2", "manifest_sha256": 7}'),
+            "named v20261120.2 with another manifest: 7",
+        ),
     ],
     ids=str,
 )
@@ -79,8 +88,16 @@ def test_a_refusal_is_not_tried_again(status: int) -> None:
     with reload_server(server.answer(status)) as service:
         outcome = ask(service.url)
 
-    assert (outcome.state, len(service.seen)) == ("failed", 1)
+    assert (outcome.state, len(service.seen)) == ("refused", 1)
     assert f"answered {status}" in outcome.detail
+
+
+@pytest.mark.parametrize("digest", [DIGEST, None])
+def test_the_digest_may_be_named_too(digest: str | None) -> None:
+    """An answer with the version and the digest asked for, or with none, confirms."""
+    body = json.dumps({"version": VERSION, "manifest_sha256": digest}).encode()
+    with reload_server(server.answer(200, body)) as service:
+        assert ask(service.url).is_confirmed
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -109,7 +126,7 @@ def test_a_server_error_that_stays_is_tried_three_times() -> None:
     with reload_server(server.answer(503)) as service:
         outcome = ask(service.url)
 
-    assert (outcome.state, outcome.attempts, len(service.seen)) == ("failed", 3, 3)
+    assert (outcome.state, outcome.attempts, len(service.seen)) == ("refused", 3, 3)
 
 
 def test_a_closed_port_is_tried_three_times() -> None:
@@ -216,6 +233,7 @@ def test_the_probe_connects_and_sends_nothing() -> None:
         "http://ml-service:port/reload",
         "http://ml-service:99999/reload",
         "http://[::1/reload",
+        "http://http://user:s3cr3t@ml-service:80/",
         "http://ml service/reload",
         "http://ml-service/re\nload",
         "http://ml-service/relo\u00e4d",
@@ -245,7 +263,7 @@ def test_a_failed_delivery_is_made_up_for_by_the_next_run(tmp_path: Path) -> Non
     """The service is down at promotion and up later: pending in between, confirmed at last."""
     with reload_server(server.answer(500)) as service:
         down = Notifier(tmp_path, HttpReloadHook(service.url, QUICK), FakeClock())
-        assert down.notify(VERSION, DIGEST).outcome == "failed"
+        assert down.notify(VERSION, DIGEST).outcome == "refused"
     due = pending(tmp_path)
     assert due is not None
     assert (due.version, due.attempts) == (VERSION, 3)

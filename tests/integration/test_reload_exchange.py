@@ -21,8 +21,9 @@ import pytest
 from tests.support import reload_server as server
 from tests.support.cli import logging_as_before
 from tests.support.reload_server import reload_server
-from training_service.adapters.http_clients import HttpLimits, HttpReloadHook
-from training_service.domain.release import ReloadOutcome
+from training_service.adapters.http_exchange import HttpLimits
+from training_service.adapters.reload_hook import HttpReloadHook
+from training_service.domain.release import ReloadOutcome, ReloadRequest
 from training_service.observability import configure_logging
 
 VERSION = "v20261120.2"
@@ -31,7 +32,7 @@ QUICK = HttpLimits(connect_s=0.5, read_s=0.4, total_s=2.0, backoff_s=0.02)
 
 def ask(url: str, limits: HttpLimits = QUICK) -> ReloadOutcome:
     """One reload."""
-    return HttpReloadHook(url, limits).reload(VERSION, "d" * 64)
+    return HttpReloadHook(url, limits).reload(ReloadRequest(VERSION, "d" * 64, "msg_1"))
 
 
 class _Confirming(BaseHTTPRequestHandler):
@@ -221,7 +222,7 @@ def test_requests_is_imported_for_an_exchange_only() -> None:
     """Making a hook and probing do not pay for a library that only a reload needs."""
     program = (
         "import sys\n"
-        "from training_service.adapters.http_clients import HttpReloadHook\n"
+        "from training_service.adapters.reload_hook import HttpReloadHook\n"
         "HttpReloadHook('http://127.0.0.1:9/').probe()\n"
         "print({'requests', 'urllib3'} & sys.modules.keys())"
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Behaviour = Callable[["_Handler"], None]
+Behaviour = Callable[["Handler"], None]
 
 
 @dataclass
@@ -37,11 +38,12 @@ class ReloadServer:
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    is_tls: bool = False
 
     @property
     def url(self) -> str:
         """Where to send the reload."""
-        return f"http://127.0.0.1:{self.port}/reload"
+        return f"{'https' if self.is_tls else 'http'}://127.0.0.1:{self.port}/reload"
 
     def next_behaviour(self) -> Behaviour:
         """The behaviour for the request that was seen last."""
@@ -57,7 +59,7 @@ class _Server(ThreadingHTTPServer):
         """Clients that hang up are part of the tests."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
@@ -101,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.told
 
 
-def confirm(handler: _Handler) -> None:
+def confirm(handler: Handler) -> None:
     """Answer 200 and name the version asked for."""
     handler.answer(200, json.dumps({"version": handler.asked_version}).encode())
 
@@ -111,38 +113,42 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Behaviour:
     return lambda handler: handler.answer(status, body, **headers)
 
 
-def hang(handler: _Handler) -> None:
+def hang(handler: Handler) -> None:
     """Take the request and never answer."""
     handler.told.released.wait(60)
 
 
-def hang_up(handler: _Handler) -> None:
+def hang_up(handler: Handler) -> None:
     """Close the connection without an answer."""
     handler.connection.shutdown(socket.SHUT_RDWR)
     handler.close_connection = True
 
 
-def drip_head(handler: _Handler) -> None:
+def drip_head(handler: Handler) -> None:
     """Begin a header that never ends."""
     handler.drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a")
 
 
-def drip_body(handler: _Handler) -> None:
+def drip_body(handler: Handler) -> None:
     """Send a body byte by byte, never all of it."""
     handler.drip(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" ")
 
 
-def talk_nonsense(handler: _Handler) -> None:
+def talk_nonsense(handler: Handler) -> None:
     """Answer with something that is not HTTP."""
     handler.wfile.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
 
 
 @contextmanager
-def reload_server(*script: Behaviour) -> Iterator[ReloadServer]:
-    """Run a server for the time of a test."""
-    server = _Server(("127.0.0.1", 0), _Handler)
-    told = ReloadServer(list(script), server.server_address[1])
+def reload_server(*script: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[ReloadServer]:
+    """Run a server for the time of a test, by TLS when there is a context for it."""
+    server = _Server(("127.0.0.1", 0), Handler)
+    told = ReloadServer(list(script), server.server_address[1], is_tls=tls is not None)
     server.told = told
+    if tls is not None:
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

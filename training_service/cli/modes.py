@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training_service.cli.frame import Frame, command
-from training_service.cli.options import INPUTS, STORE, TRAINING, Reason, Wait
+from training_service.cli.options import INPUTS, RELOADING, STORE, TRAINING, Reason, Wait
 from training_service.cli.progress import progress_bars
+from training_service.cli.reload import require_confirmed, require_service
 from training_service.errors import UsageError
 
 if TYPE_CHECKING:
     from training_service.domain.run import BuildMode, Finding, RunReport
     from training_service.orchestrator import Request
+    from training_service.settings import TrainingConfig
 
 GATE_SAID_NO = 4
 
@@ -47,16 +49,18 @@ def _raise_first(failed: list[Finding]) -> None:
 @command(*INPUTS, *STORE, *TRAINING)
 def build_index(frame: Frame, wait: Wait = 0.0, rebuild: Rebuild = False) -> None:
     """Build a version from the canonical data alone; it is not promoted."""
-    _run(frame, "build-index", lambda: _request(wait, rebuild))
+    config = frame.settings().config
+    _run(frame, config, "build-index", lambda: _request(wait, rebuild))
 
 
 @command(*INPUTS, *STORE, *TRAINING)
 def build_index_feedback(frame: Frame, wait: Wait = 0.0, rebuild: Rebuild = False) -> None:
     """Build a version from canonical data and confirmed feedback; it is not promoted."""
-    _run(frame, "build-index-feedback", lambda: _request(wait, rebuild))
+    config = frame.settings().config
+    _run(frame, config, "build-index-feedback", lambda: _request(wait, rebuild))
 
 
-@command(*INPUTS, *STORE, *TRAINING)
+@command(*INPUTS, *STORE, *TRAINING, *RELOADING)
 def full_train(
     frame: Frame,
     wait: Wait = 0.0,
@@ -68,14 +72,21 @@ def full_train(
 ) -> None:
     """Learn from feedback, judge against what serves, and promote what is no worse.
 
-    Exit code 0: promoted, or nothing changed. 4: built, and the gate said no.
+    Exit code 0: promoted, or nothing changed. 4: built, and the gate said no, or the ML service
+    did. 3: promoted, and not confirmed by the ML service, with --require-reload.
     """
     if force != bool(reason.strip()):
         missing = "--reason TEXT" if force else "--force"
         raise UsageError(f"--force and --reason go together; {missing} is missing")
-    report = _run(frame, "full-train", lambda: _request(wait, rebuild, reason.strip() or None))
+    config = frame.settings().config
+    if config.require_reload:
+        require_service(config, "--require-reload")
+    why = reason.strip() or None
+    report = _run(frame, config, "full-train", lambda: _request(wait, rebuild, why))
     if report.is_held:
         frame.leave(GATE_SAID_NO, report.verdict_name, "; ".join(report.verdict.reasons))
+    if config.require_reload:
+        require_confirmed(report.reload)
 
 
 def _request(wait_s: float, rebuild: bool, force_reason: str | None = None) -> Request:
@@ -84,13 +95,13 @@ def _request(wait_s: float, rebuild: bool, force_reason: str | None = None) -> R
     return Request(force_reason=force_reason, rebuild=rebuild, wait_s=wait_s)
 
 
-def _run(frame: Frame, mode: BuildMode, request: Callable[[], Request]) -> RunReport:
+def _run(
+    frame: Frame, config: TrainingConfig, mode: BuildMode, request: Callable[[], Request]
+) -> RunReport:
     from training_service.cli.scorecard import report_blocks
     from training_service.wiring import orchestrator, version_manager
 
-    config = frame.settings().config
-    latest = version_manager(config).latest_text()
-    frame.context["latest"] = latest or "absent"
+    frame.watch_latest(version_manager(config).latest_text)
     with progress_bars(wanted=not (frame.quiet or frame.as_json)) as bars:
         report = orchestrator(config, bars).run(mode, request())
     frame.report(report.record(), *report_blocks(report))

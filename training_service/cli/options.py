@@ -22,9 +22,16 @@ _HELP = {
     "log_format": ("FORMAT", "auto, console or json."),
 }
 
+_SWITCHES = {
+    "require_reload": "A promotion that the ML service does not confirm ends with 3.",
+    "rollback_on_reload_failure": "Restore the former version when the ML service refuses.",
+}
+
 INPUTS = ("canonical_file", "feedback_file")
 STORE = ("model_store_base",)
 TRAINING = ("base_model", "min_accuracy", "ml_service_reload_url", "recipe")
+SERVICE = ("ml_service_reload_url",)
+RELOADING = ("require_reload", "rollback_on_reload_failure")
 _LOGGING = ("log_level", "log_format")
 
 _COMMON = {
@@ -82,6 +89,9 @@ def shared_parameters(settings: tuple[str, ...]) -> list[inspect.Parameter]:
 
 
 def _flag(setting: str) -> object:
+    if setting in _SWITCHES:
+        words = f"{_SWITCHES[setting]} [env var: {variable_of(setting)}]"
+        return Annotated[bool | None, typer.Option(FLAGS[setting], help=words)]
     metavar, words = _HELP[setting]
     option = typer.Option(
         FLAGS[setting],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from training_service.domain.judgement import Promoted, Verdict, verdict_name
@@ -37,8 +38,13 @@ class ManualPromotion:
         service: ServiceChange,
         lock: LockStore,
         clock: Clock,
+        require_whole: Callable[[str], None],
     ) -> None:
-        """Switch among ``versions`` through ``service`` while holding ``lock``."""
+        """Switch among ``versions`` through ``service`` while holding ``lock``.
+
+        ``require_whole`` raises for a version that must not go into service.
+        """
+        self._require_whole = require_whole
         self._versions = versions
         self._service = service
         self._lock = lock
@@ -79,6 +85,8 @@ class ManualPromotion:
         journal = RunJournal(self._versions.store, run_id, self._clock)
         journal.note(mode=verdict.kind, version=version, reasons=list(verdict.reasons))
         try:
+            with journal.step("verify"):
+                self._require_whole(version)
             change = self._service.put_in_service(
                 version,
                 verdict,

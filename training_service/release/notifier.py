@@ -6,19 +6,23 @@ answers with the version; so a run killed in between leaves the delivery to the 
 
 from __future__ import annotations
 
+import re
+import secrets
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import structlog
 
-from training_service.domain.release import ReloadOutcome
+from training_service.domain.release import ReloadOutcome, ReloadRequest
 from training_service.errors import ArtifactError, StorageError
 from training_service.ports import Clock, ReloadHook
 from training_service.release.durable import read_json, storage_errors, sync_folder, write_json
 
 PENDING_FILE = "pending_reload.json"
+
+_DELIVERY_ID = re.compile(r"msg_[A-Za-z0-9]{1,64}")
 
 NotifyOutcome = Literal["confirmed", "accepted-unconfirmed", "refused", "failed", "disabled"]
 
@@ -29,8 +33,10 @@ log = structlog.get_logger()
 class PendingReload:
     """A reload the service has not confirmed; ``attempts`` counts the requests sent so far.
 
-    All texts are empty when the record itself is damaged: then something is pending, and what to
-    deliver is whatever ``latest`` names, as always.
+    Every request for it carries ``delivery_id``, so that a service can tell a repetition from a
+    new reload; a record of an older version of this program has none. All texts are empty when the
+    record itself is damaged: then something is pending, and what to deliver is whatever
+    ``latest`` names, as always.
     """
 
     version: str = ""
@@ -38,6 +44,7 @@ class PendingReload:
     since: str = ""
     attempts: int = 0
     detail: str = ""
+    delivery_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def pending(store: Path) -> PendingReload | None:
         return None
     try:
         data = read_json(path)
-    except ArtifactError as problem:
+    except (ArtifactError, StorageError) as problem:
         log.warning("reload.pending_damaged", why=str(problem))
         return PendingReload()
     return _parse(data)
@@ -72,6 +79,11 @@ class Notifier:
         self._store = store
         self._hook = hook
         self._clock = clock
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether there is a service to tell."""
+        return self._hook is not None
 
     def announce(self, version: str, manifest_sha256: str) -> None:
         """Make the delivery durable before ``latest`` moves, for a run killed right after.
@@ -95,7 +107,7 @@ class Notifier:
         began_s = time.monotonic()
         due = self._expected(version, manifest_sha256)
         self._try_to_keep(due)
-        outcome = self._hook.reload(version, manifest_sha256)
+        outcome = self._hook.reload(ReloadRequest(version, manifest_sha256, due.delivery_id))
         if outcome.is_confirmed:
             trouble = self._try_to_clear()
         else:
@@ -106,11 +118,12 @@ class Notifier:
         return NotifyReport(version, outcome.state, detail, outcome.attempts, duration_s)
 
     def _expected(self, version: str, manifest_sha256: str) -> PendingReload:
-        """The record for ``version``; one that is pending for it already keeps its age."""
+        """The record for ``version``; one that is pending for it already keeps age and id."""
         known = pending(self._store)
         if known and (known.version, known.manifest_sha256) == (version, manifest_sha256):
-            return known
-        return PendingReload(version, manifest_sha256, self._clock.now().isoformat())
+            return replace(known, delivery_id=known.delivery_id or _new_delivery_id())
+        since = self._clock.now().isoformat()
+        return PendingReload(version, manifest_sha256, since, delivery_id=_new_delivery_id())
 
     def _keep(self, due: PendingReload) -> None:
         write_json(self._store / PENDING_FILE, {**asdict(due), "schema_version": 1})
@@ -136,8 +149,11 @@ class Notifier:
 
 
 def _tried(due: PendingReload, outcome: ReloadOutcome) -> PendingReload:
-    attempts = due.attempts + outcome.attempts
-    return PendingReload(due.version, due.manifest_sha256, due.since, attempts, outcome.detail)
+    return replace(due, attempts=due.attempts + outcome.attempts, detail=outcome.detail)
+
+
+def _new_delivery_id() -> str:
+    return f"msg_{secrets.token_hex(16)}"
 
 
 def _parse(data: object) -> PendingReload:
@@ -147,4 +163,13 @@ def _parse(data: object) -> PendingReload:
     attempts = data.get("attempts")
     if type(attempts) is not int or not all(isinstance(text, str) for text in texts.values()):
         return PendingReload()
-    return PendingReload(attempts=attempts, **{name: str(text) for name, text in texts.items()})
+    return PendingReload(
+        attempts=attempts,
+        delivery_id=_checked_id(data.get("delivery_id")),
+        **{name: str(text) for name, text in texts.items()},
+    )
+
+
+def _checked_id(found: object) -> str:
+    """``found`` if it is an id of ours: it becomes part of a header and of what is signed."""
+    return found if isinstance(found, str) and _DELIVERY_ID.fullmatch(found) else ""

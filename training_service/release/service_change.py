@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from training_service.domain.judgement import Held, Promoted, Verdict
+from training_service.errors import TrainError
 from training_service.ports import Steps
 from training_service.release.notifier import Notifier, NotifyReport, pending
 from training_service.release.promotions import PromotionRecord
@@ -65,19 +66,46 @@ class ServiceChange:
             )
         if isinstance(answer, Held):
             return Change(answer, None, self.deliver_pending(steps))
-        reload = self._tell(version, steps)
-        if reload.outcome == "refused" and self._restores_refused and answer.previous is not None:
-            return self._restored(answer, answer.previous, reload, steps)
-        return Change(verdict, answer, reload)
+        reload = self.tell(version, steps)
+        if reload.outcome != "refused" or not self._restores_refused:
+            return Change(verdict, answer, reload)
+        obstacle = self._obstacle(answer.previous)
+        if answer.previous is None or obstacle:
+            detail = f"{reload.detail}; {version} stays in service: {obstacle}"
+            return Change(verdict, answer, replace(reload, detail=detail))
+        return self._restored(answer, answer.previous, reload, steps)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is a service to tell, and something it has not confirmed."""
+        return self._notifier.is_enabled and pending(self._versions.store) is not None
+
+    def undeliverable(self) -> tuple[str, ...]:
+        """A sentence on a reload that is pending while no service is set to be told."""
+        due = None if self._notifier.is_enabled else pending(self._versions.store)
+        if due is None:
+            return ()
+        return (f"the ML service has not confirmed {due.version}: {due.detail or 'not told yet'}",)
 
     def deliver_pending(self, steps: Steps) -> NotifyReport | None:
         """Tell the service what serves if an earlier run could not; ``None`` when none is due."""
         latest = self._versions.current() if pending(self._versions.store) else None
-        return None if latest is None else self._tell(latest, steps)
+        return None if latest is None else self.tell(latest, steps)
 
-    def _tell(self, version: str, steps: Steps) -> NotifyReport:
+    def tell(self, version: str, steps: Steps) -> NotifyReport:
+        """Tell the service that ``latest`` names ``version``; call it while holding the lock."""
         with steps.step("notify"):
             return self._notifier.notify(version, self._versions.manifest_sha256(version))
+
+    def _obstacle(self, former: str | None) -> str:
+        """Why ``former`` cannot serve again; empty when it can."""
+        if former is None:
+            return "nothing served before"
+        try:
+            self._versions.require_sound(former)
+        except TrainError as problem:
+            return str(problem)
+        return ""
 
     def _restored(
         self, record: PromotionRecord, former: str, reload: NotifyReport, steps: Steps
@@ -91,4 +119,4 @@ class ServiceChange:
         if isinstance(back, Held):
             return Change(back, record, reload)
         verdict = Held("refused-by-service", (why, f"{former} serves again"))
-        return Change(verdict, back, self._tell(former, steps))
+        return Change(verdict, back, self.tell(former, steps))

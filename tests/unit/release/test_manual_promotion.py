@@ -12,7 +12,8 @@ import pytest
 from tests.support.clock import FakeClock
 from tests.support.reload_server import ReloadServer, answer, confirm, reload_server
 from tests.support.versions import DAY, content_of, promote, publish
-from training_service.adapters.http_clients import HttpLimits, HttpReloadHook
+from training_service.adapters.http_exchange import HttpLimits
+from training_service.adapters.reload_hook import HttpReloadHook
 from training_service.adapters.store_lock import StoreLock
 from training_service.errors import ArtifactError, StoreLocked, UsageError
 from training_service.release.latest import LatestLink
@@ -44,7 +45,7 @@ def by_hand(
     clock = FakeClock(DAY)
     held = lock or RecordingLock(manager.store)
     service = ServiceChange(manager, Notifier(manager.store, hook, clock))
-    return ManualPromotion(manager, service, held, clock)
+    return ManualPromotion(manager, service, held, clock, manager.require_sound)
 
 
 def test_promotion_by_hand_switches_records_and_tells(manager: VersionManager) -> None:
@@ -76,7 +77,7 @@ def test_a_service_that_fails_leaves_the_switch_and_a_pending_reload(
         done = by_hand(manager, server).promote(name, "")
     assert manager.current() == name
     assert done.record.reasons == ("no reason given",)
-    assert done.reload.outcome == "failed"
+    assert done.reload.outcome == "refused"
     due = pending(manager.store)
     assert due is not None
     assert (due.version, due.manifest_sha256) == (name, done.record.manifest_sha256)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.support.clock import FakeClock
-from training_service.domain.release import Reachability, ReloadOutcome, ReloadState
+from training_service.domain.release import (
+    Reachability,
+    ReloadOutcome,
+    ReloadRequest,
+    ReloadState,
+)
 from training_service.release.notifier import PENDING_FILE, Notifier, PendingReload, pending
 
 DIGEST = "d" * 64
@@ -21,11 +27,14 @@ class ScriptedHook:
         self.store = store
         self.states = list(states)
         self.pending_when_asked: list[PendingReload | None] = []
+        self.ids: list[str] = []
 
-    def reload(self, version: str, manifest_sha256: str) -> ReloadOutcome:
+    def reload(self, request: ReloadRequest) -> ReloadOutcome:
         self.pending_when_asked.append(pending(self.store))
+        self.ids.append(request.delivery_id)
         state = self.states.pop(0)
-        return ReloadOutcome(state, f"{state} {version} {manifest_sha256[:1]}", attempts=2)
+        detail = f"{state} {request.version} {request.manifest_sha256[:1]}"
+        return ReloadOutcome(state, detail, attempts=2)
 
     def probe(self) -> Reachability:
         return Reachability(is_reachable=True, detail="")
@@ -44,7 +53,7 @@ def test_a_confirmed_reload_leaves_nothing_pending(tmp_path: Path) -> None:
     assert pending(tmp_path) is None
 
 
-@pytest.mark.parametrize("state", ["failed", "accepted-unconfirmed"])
+@pytest.mark.parametrize("state", ["failed", "refused", "accepted-unconfirmed"])
 def test_anything_but_confirmed_stays_pending(tmp_path: Path, state: ReloadState) -> None:
     """An unconfirmed reload is kept with its attempts, and a later confirmation clears it."""
     clock = FakeClock()
@@ -57,7 +66,8 @@ def test_anything_but_confirmed_stays_pending(tmp_path: Path, state: ReloadState
     notifier.notify("v20261120", DIGEST)
 
     detail = f"{state} v20261120 d"
-    assert pending(tmp_path) == PendingReload("v20261120", DIGEST, since, 4, detail)
+    (delivery,) = set(hook.ids)
+    assert pending(tmp_path) == PendingReload("v20261120", DIGEST, since, 4, detail, delivery)
     notifier.notify("v20261120", DIGEST)
     assert pending(tmp_path) is None
 
@@ -116,3 +126,35 @@ def test_a_store_that_cannot_keep_the_record_is_told_and_not_raised(tmp_path: Pa
 
     assert "the next run will not know" in failed.detail
     assert (confirmed.outcome, "tell it again" in confirmed.detail) == ("confirmed", True)
+
+
+def test_a_delivery_has_one_id_until_it_is_confirmed(tmp_path: Path) -> None:
+    """Announced, failed and repeated it is the same; another version or a new reload is not."""
+    hook = ScriptedHook(tmp_path, "failed", "confirmed", "failed", "failed", "failed")
+    notifier = Notifier(tmp_path, hook, FakeClock())
+    notifier.announce("v20261120", DIGEST)
+    announced = pending(tmp_path)
+    for version in ("v20261120", "v20261120", "v20261120", "v20261121", "v20261120"):
+        notifier.notify(version, DIGEST)
+
+    assert announced is not None
+    assert hook.ids[:2] == [announced.delivery_id] * 2
+    assert len(set(hook.ids)) == 4
+    assert all(re.fullmatch(r"msg_[0-9a-f]{32}", each) for each in hook.ids)
+
+
+@pytest.mark.parametrize("found", [None, 7, "", "msg_", "msg_a.b", "msg_a\r\nX: y", "evt_1"])
+def test_a_record_without_an_id_of_ours_gets_one(tmp_path: Path, found: object) -> None:
+    """Records of older versions and foreign ids are delivered under a new id that is kept."""
+    old = {"version": "v1", "manifest_sha256": DIGEST, "since": "s", "attempts": 3, "detail": "d"}
+    document = old if found is None else {**old, "delivery_id": found}
+    (tmp_path / PENDING_FILE).write_text(json.dumps(document))
+    assert pending(tmp_path) == PendingReload("v1", DIGEST, "s", 3, "d", "")
+
+    hook = ScriptedHook(tmp_path, "failed", "failed")
+    for _ in range(2):
+        Notifier(tmp_path, hook, FakeClock()).notify("v1", DIGEST)
+
+    (delivery,) = set(hook.ids)
+    detail = "failed v1 d"
+    assert pending(tmp_path) == PendingReload("v1", DIGEST, "s", 7, detail, delivery)

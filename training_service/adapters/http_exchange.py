@@ -1,4 +1,4 @@
-"""A version becomes known to an ML service over HTTP, within hard limits of time and size.
+"""A POST becomes an answer or a problem in our own words, within hard limits of time and size.
 
 Requests go through the transport of ``requests`` without its Session: a transport follows no
 redirect and reads no proxy variable or netrc, while a Session told not to follow a redirect still
@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-import structlog
-
-from training_service.domain.release import Reachability, ReloadOutcome
 from training_service.errors import UsageError, shown
 
 T = TypeVar("T")
@@ -39,8 +35,6 @@ _HEADERS = {
     "User-Agent": "training-service",
     "Connection": "close",
 }
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -102,116 +96,70 @@ def parse_endpoint(url: str) -> Endpoint:
     if parts.scheme not in {"http", "https"}:
         what = f"the reload URL has the scheme {shown(parts.scheme)}, expected http or https"
         raise UsageError(what, hint=_HINT)
-    if parts.username is not None or parts.password is not None:
+    if "@" in url.partition("?")[0]:
         raise UsageError("the reload URL holds a user name or password", hint=_HINT)
     if not host:
         raise UsageError("the reload URL names no host", hint=_HINT)
     is_tls = parts.scheme == "https"
-    standard = 443 if is_tls else 80
-    return Endpoint(is_tls, host, port or standard, parts.path or "/", parts.query)
-
-
-class HttpReloadHook:
-    """Asks an ML service to load a version: POST of the version and its manifest's digest."""
-
-    def __init__(self, url: str, limits: HttpLimits | None = None) -> None:
-        """Talk to ``url``; UsageError when it is none to talk to."""
-        self._endpoint = parse_endpoint(url)
-        self._limits = limits or HttpLimits()
-
-    def reload(self, version: str, manifest_sha256: str) -> ReloadOutcome:
-        """Ask until confirmed, refused for good, out of tries or out of time.
-
-        Only a connection that was never made and a server error (5xx) are tried again.
-        """
-        body = json.dumps({"version": version, "manifest_sha256": manifest_sha256}).encode()
-        deadline = time.monotonic() + self._limits.total_s
-        attempts = 0
-        while True:
-            attempts += 1
-            answer = self._ask(body, deadline)
-            outcome = self._judged(answer, version, attempts)
-            pause_s = self._limits.backoff_s * attempts
-            is_over = attempts >= self._limits.tries or time.monotonic() + pause_s >= deadline
-            if is_over or not answer.is_worth_retrying:
-                return outcome
-            log.info("reload.retry", attempt=attempts, why=outcome.detail)
-            time.sleep(pause_s)
-
-    def probe(self) -> Reachability:
-        """Whether the service takes a connection within the connect limit; nothing is sent."""
-        where = (self._endpoint.host, self._endpoint.port)
-        limit_s = self._limits.connect_s
-        try:
-            _within(limit_s, lambda: socket.create_connection(where, timeout=limit_s).close())
-        except (OSError, ValueError) as problem:
-            return Reachability(is_reachable=False, detail=self._told(_why(problem)))
-        return Reachability(is_reachable=True, detail=self._told("takes connections"))
-
-    def _ask(self, content: bytes, deadline: float) -> _Answer:
-        body = _Body(content, deadline)
-        try:
-            return _within(deadline - time.monotonic(), lambda: self._exchange(body))
-        except TimeoutError:  # the deadline: the time-outs of requests are of another class
-            return _Answer(problem=f"no complete answer within {self._limits.total_s:g} s")
-        except (OSError, ValueError) as problem:  # every exception of requests is an OSError
-            is_tls = any(isinstance(each, ssl.SSLError) for each in _causes(problem))
-            return _Answer(problem=_why(problem), is_unsent=not (body.is_sent or is_tls))
-
-    def _exchange(self, body: _Body) -> _Answer:
-        from requests import Request  # 0.1 s
-        from requests.adapters import HTTPAdapter
-
-        request = Request("POST", self._endpoint.url, headers=_HEADERS, data=body).prepare()
-        timeout = (self._limits.connect_s, self._limits.read_s)
-        with (
-            closing(HTTPAdapter()) as transport,
-            transport.send(request, stream=True, timeout=timeout, verify=_trusted()) as response,
-        ):
-            begun = b""
-            for piece in response.iter_content(_CHUNK_BYTES):
-                body.check_time()
-                begun += piece
-                if len(begun) > self._limits.body_bytes:
-                    break
-            return _Answer(response.status_code, begun)
-
-    def _judged(self, answer: _Answer, version: str, attempts: int) -> ReloadOutcome:
-        if answer.refusal:
-            return ReloadOutcome("failed", self._told(answer.refusal), attempts)
-        named = _version_in(answer.body, self._limits.body_bytes)
-        if named == version:
-            detail = f"confirmed that it serves {version}"
-            return ReloadOutcome("confirmed", self._told(detail), attempts)
-        if named is None:
-            detail = f"answered {answer.status}, accepted, did not name the version"
-        else:
-            detail = f"answered {answer.status} and named {shown(named)}, expected {version}"
-        return ReloadOutcome("accepted-unconfirmed", self._told(detail), attempts)
-
-    def _told(self, what: str) -> str:
-        return f"{self._endpoint.label} {self._endpoint.scrubbed(what)}"
+    if port is None:
+        port = 443 if is_tls else 80
+    return Endpoint(is_tls, host, port, parts.path or "/", parts.query)
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What came back; ``is_unsent`` when no connection was made, so the service saw nothing."""
+class Answer:
+    """What came back, its body cut right behind the limit; or the ``problem`` instead of it.
+
+    ``is_unsent``: no connection was made, so the service saw nothing.
+    """
 
     status: int = 0
     body: bytes = b""
     problem: str = ""
     is_unsent: bool = False
 
-    @property
-    def refusal(self) -> str:
-        if self.problem or 200 <= self.status < 300:
-            return self.problem
-        note = ", a redirect, which is not followed" if 300 <= self.status < 400 else ""
-        return f"answered {self.status}{note}"
 
-    @property
-    def is_worth_retrying(self) -> bool:
-        return self.is_unsent or self.status >= 500
+def post(
+    endpoint: Endpoint,
+    headers: Mapping[str, str],
+    content: bytes,
+    limits: HttpLimits,
+    deadline: float,
+) -> Answer:
+    """POST ``content`` once; nothing is raised, and nothing is waited for after ``deadline``.
+
+    ``deadline`` is a reading of ``time.monotonic``.
+    """
+    body = _Body(content, deadline)
+    try:
+        left_s = deadline - time.monotonic()
+        return within(left_s, lambda: _exchange(endpoint, headers, body, limits))
+    except TimeoutError:  # the deadline: the time-outs of requests are of another class
+        return Answer(problem=f"no complete answer within {limits.total_s:g} s")
+    except (OSError, ValueError) as problem:  # every exception of requests is an OSError
+        is_tls = any(isinstance(each, ssl.SSLError) for each in _causes(problem))
+        return Answer(problem=why(problem), is_unsent=not (body.is_sent or is_tls))
+
+
+def _exchange(
+    endpoint: Endpoint, headers: Mapping[str, str], body: _Body, limits: HttpLimits
+) -> Answer:
+    from requests import Request  # 0.1 s
+    from requests.adapters import HTTPAdapter
+
+    request = Request("POST", endpoint.url, headers={**_HEADERS, **headers}, data=body).prepare()
+    timeout = (limits.connect_s, limits.read_s)
+    with (
+        closing(HTTPAdapter()) as transport,
+        transport.send(request, stream=True, timeout=timeout, verify=_trusted()) as response,
+    ):
+        begun = b""
+        for piece in response.iter_content(_CHUNK_BYTES):
+            body.check_time()
+            begun += piece
+            if len(begun) > limits.body_bytes:
+                break
+        return Answer(response.status_code, begun)
 
 
 class _Body(io.BytesIO):
@@ -239,7 +187,7 @@ def _trusted() -> str | bool:
     return paths.cafile or paths.capath or True
 
 
-def _within(seconds: float, work: Callable[[], T]) -> T:
+def within(seconds: float, work: Callable[[], T]) -> T:
     """What ``work`` returns or raises, or TimeoutError after ``seconds``.
 
     Work that is late goes on in its thread, which does not keep the process from ending.
@@ -256,7 +204,7 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
     return result.result(timeout=seconds)
 
 
-def _why(problem: Exception) -> str:
+def why(problem: Exception) -> str:
     """The failure in our own words: the texts of libraries may hold the URL and its secrets."""
     causes = tuple(_causes(problem))
     for kind, words in _WORDS:
@@ -286,15 +234,3 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (http.client.HTTPException, "answered something that is not HTTP"),
     (ValueError, "cannot be found: the host name is none"),
 )
-
-
-def _version_in(body: bytes, limit: int) -> str | None:
-    """The version that a JSON answer of at most ``limit`` bytes names."""
-    if len(body) > limit:
-        return None
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    named = data.get("version") if isinstance(data, dict) else None
-    return named if isinstance(named, str) else None
