@@ -12,7 +12,8 @@ What differs between recipes stays behind the ``Recipe`` protocol; this road is 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Generic
 
@@ -27,16 +28,28 @@ from training_service.domain.run import (
 )
 from training_service.judge.evaluation_gate import GatePolicy, force, judge
 from training_service.judge.metrics import metrics
-from training_service.ports import Clock, LockStore, P, Recipe, ReloadHook
+from training_service.ports import (
+    Clock,
+    LockStore,
+    P,
+    Recipe,
+    ReloadHook,
+    Steps,
+    VersionProbe,
+)
 from training_service.release.durable import write_json
 from training_service.release.free_space import require_free_space
 from training_service.release.journal import RunJournal
 from training_service.release.manifest import Draft
+from training_service.release.notifier import NotifyReport
+from training_service.release.pruning import Pruned
 from training_service.release.service_change import ServiceChange
 from training_service.release.staging import new_run_id
 from training_service.release.store_check import look_at_store
 from training_service.release.unchanged import KnownVersions
-from training_service.release.version_manager import VersionInfo, VersionManager
+from training_service.release.verification import require_loadable
+from training_service.release.version_list import VersionInfo
+from training_service.release.version_manager import VersionManager
 
 METRICS_FILE = "metrics.json"
 
@@ -52,12 +65,17 @@ class Request:
 
 @dataclass(frozen=True)
 class ReleaseTools:
-    """What versions are made, kept and put in service with; without a ``hook`` none is told."""
+    """What versions are made, kept and put in service with.
+
+    Without a ``hook`` nobody is told, and without ``pruning`` every version stays.
+    """
 
     versions: VersionManager
     lock: LockStore
     service: ServiceChange
     hook: ReloadHook | None
+    probe: VersionProbe
+    pruning: Callable[[], Pruned] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,8 @@ class TrainingOrchestrator(Generic[P]):
         self._lock = release.lock
         self._service = release.service
         self._hook = release.hook
+        self._probe = release.probe
+        self._pruning = release.pruning
         self._known_versions = KnownVersions(release.versions, asdict(policy))
         self._policy = policy
         self._clock = clock
@@ -98,18 +118,20 @@ class TrainingOrchestrator(Generic[P]):
         """Build a version from the inputs, and in ``full-train`` promote it if it may be.
 
         Inputs are read and checked before the store is touched at all. When a version of the same
-        inputs and settings serves, or was held against the same champion, nothing is done.
+        inputs and settings serves, or was held against the same champion, nothing is done but to
+        deliver a reload that is pending.
         """
         inputs = self._recipe.load(mode)
         known = self._known(mode, inputs, request)
-        if known is not None:
+        if known is not None and not self._service.is_due:
             return known
         started_at = self._clock.now()
         journal = RunJournal(None, new_run_id(started_at), self._clock)
         with self._lock(mode, journal.run_id, request.wait_s):
             known = self._known(mode, inputs, request)
             if known is not None:
-                return known
+                reload = self._service.deliver_pending(journal)
+                return replace(known, reload=_record(reload), durations_s=journal.durations_s)
             self._versions.sweep()
             journal.attach(self._versions.store)
             journal.note(mode=mode, recipe=self._recipe.name, inputs=inputs.record())
@@ -121,6 +143,7 @@ class TrainingOrchestrator(Generic[P]):
                 run = _Run(mode, inputs, request, journal, started_at, latest, served)
                 return self._finish(run, *self._make(run))
             except BaseException as error:
+                self._versions.sweep()  # a signal may have stopped the clean-up
                 journal.finish("failed", error=type(error).__name__, reason=str(error))
                 raise
 
@@ -130,6 +153,8 @@ class TrainingOrchestrator(Generic[P]):
             candidate = self._recipe.build(run.inputs, staging, run.served, run.journal)
             verdict = self._verdict(run, candidate)
             card = {**_told(verdict), **metrics(candidate.scorecard)}
+            with run.journal.step("check"):
+                require_loadable(self._probe, staging, candidate.caches)
             with run.journal.step("publish"):
                 write_json(staging / METRICS_FILE, card)
                 info = self._versions.publish(staging, self._draft(run, candidate, card))
@@ -162,18 +187,8 @@ class TrainingOrchestrator(Generic[P]):
         self, run: _Run[P], info: VersionInfo, verdict: Verdict, card: dict[str, Any]
     ) -> RunReport:
         """Put the version in service where the verdict says so, and put the run on record."""
-        if isinstance(verdict, Promoted):
-            change = self._service.put_in_service(
-                info.name,
-                verdict,
-                expected=run.latest,
-                run_id=run.journal.run_id,
-                metrics=card,
-                steps=run.journal,
-            )
-            verdict, reload = change.verdict, change.reload
-        else:
-            reload = self._service.deliver_pending(run.journal)
+        verdict, reload = self._serve(run, info, verdict, card)
+        pruned = self._prune(run.journal)
         report = RunReport(
             mode=run.mode,
             run_id=run.journal.run_id,
@@ -182,12 +197,36 @@ class TrainingOrchestrator(Generic[P]):
             metrics=_figures(card),
             latest=self._versions.current(),
             store=self._versions.store,
-            reload=None if reload is None else asdict(reload),
+            reload=_record(reload),
+            pruned=tuple(each.version for each in pruned.gone),
             durations_s=run.journal.durations_s,
-            notes=run.inputs.notes,
+            notes=(*run.inputs.notes, *(f"not pruned: {fault}" for fault in pruned.faults)),
         )
         run.journal.finish(verdict_name(verdict), **report.record())
         return report
+
+    def _serve(
+        self, run: _Run[P], info: VersionInfo, verdict: Verdict, card: dict[str, Any]
+    ) -> tuple[Verdict, NotifyReport | None]:
+        """Promote what may be, and tell the service what it does not know yet."""
+        if not isinstance(verdict, Promoted):
+            return verdict, self._service.deliver_pending(run.journal)
+        change = self._service.put_in_service(
+            info.name,
+            verdict,
+            expected=run.latest,
+            run_id=run.journal.run_id,
+            metrics=card,
+            steps=run.journal,
+        )
+        return change.verdict, change.reload
+
+    def _prune(self, steps: Steps) -> Pruned:
+        """Let go of versions that nobody needs; what resists never fails a finished run."""
+        if self._pruning is None:
+            return Pruned()
+        with steps.step("retention"):
+            return self._pruning()
 
     def _served(self) -> Served | None:
         """The version in service, whole: judging against a damaged one would prove nothing."""
@@ -221,7 +260,7 @@ class TrainingOrchestrator(Generic[P]):
             latest=self._versions.current(),
             store=self._versions.store,
             durations_s={"total": round(time.monotonic() - began_s, 3)},
-            notes=(*inputs.notes, *found.notes),
+            notes=(*inputs.notes, *found.notes, *self._service.undeliverable()),
         )
 
     def _look_at_service(self) -> Finding:
@@ -233,6 +272,10 @@ class TrainingOrchestrator(Generic[P]):
 
 def _told(verdict: Verdict) -> dict[str, Any]:
     return {"verdict": verdict_name(verdict), "reasons": list(verdict.reasons)}
+
+
+def _record(reload: NotifyReport | None) -> dict[str, Any] | None:
+    return None if reload is None else asdict(reload)
 
 
 def _figures(card: dict[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training_service.adapters.account import account
 from training_service.adapters.clock import SystemClock
+from training_service.domain.webhook_secret import signing_keys
 from training_service.ports import Encoder, ProgressBars, ReloadHook, no_progress_bars
 from training_service.release.manual_promotion import ManualPromotion
+from training_service.release.manual_retention import ManualRetention
 from training_service.release.notifier import Notifier
+from training_service.release.pins import Pins
+from training_service.release.pruning import AutomaticPruning, Pruner
+from training_service.release.reloading import Reloading
+from training_service.release.retention import KeepRules, Retention
 from training_service.release.service_change import ServiceChange
+from training_service.release.timeline import History, look_back
 from training_service.release.version_manager import VersionManager
 
 if TYPE_CHECKING:
@@ -23,37 +31,95 @@ if TYPE_CHECKING:
     from training_service.orchestrator import TrainingOrchestrator
     from training_service.recipes.semantic_index import SemanticIndex
     from training_service.recipes.semantic_inputs import Inputs
+    from training_service.release.repair import Repair
+    from training_service.release.verification import Verification
     from training_service.settings import TrainingConfig
 
 VECTORS_FOLDER = "vectors"
 EXPORTS_FOLDER = "exports"
 
 
-def version_manager(config: TrainingConfig) -> VersionManager:
-    """The versions of the configured store."""
-    return VersionManager(config.model_store_base, SystemClock())
+def version_manager(config: TrainingConfig, promoted_by: str = "") -> VersionManager:
+    """The versions of the configured store; promotions are signed ``promoted_by``."""
+    return VersionManager(config.model_store_base, SystemClock(), promoted_by)
 
 
 def manual_promotion(config: TrainingConfig) -> ManualPromotion:
     """Puts versions of the configured store in service on a person's word."""
+    versions = version_manager(config, account())
+    service = service_change(config, versions, reload_hook(config))
+    lock, whole = partial(store_lock, config), verification(versions).require
+    return ManualPromotion(versions, service, lock, SystemClock(), whole)
+
+
+def verification(versions: VersionManager) -> Verification:
+    """Looks at ``versions`` to the bottom."""
+    from training_service.adapters.chroma_process import ChromaProcess
+    from training_service.adapters.version_probe import VersionProcess
+    from training_service.release.verification import Verification
+
+    return Verification(versions, VersionProcess(), ChromaProcess())
+
+
+def repair(config: TrainingConfig) -> Repair:
+    """Rebuilds vector stores of the configured store."""
+    from training_service.adapters.chroma_process import ChromaProcess
+    from training_service.release.repair import Repair
+
+    versions = version_manager(config)
+    lock = partial(store_lock, config)
+    return Repair(versions, verification(versions), ChromaProcess(), lock, SystemClock())
+
+
+def reloading(config: TrainingConfig) -> Reloading:
+    """Tells the ML service what serves in the configured store."""
     versions = version_manager(config)
     service = service_change(config, versions, reload_hook(config))
-    return ManualPromotion(versions, service, partial(store_lock, config), SystemClock())
+    return Reloading(versions, service, partial(store_lock, config), SystemClock())
 
 
 def service_change(
     config: TrainingConfig, versions: VersionManager, hook: ReloadHook | None
 ) -> ServiceChange:
     """Puts versions in service and tells the ML service through ``hook``."""
-    return ServiceChange(versions, Notifier(config.model_store_base, hook, SystemClock()))
+    notifier = Notifier(config.model_store_base, hook, SystemClock())
+    return ServiceChange(versions, notifier, restores_refused=config.rollback_on_reload_failure)
+
+
+def manual_retention(config: TrainingConfig) -> ManualRetention:
+    """Pins and prunes versions of the configured store on a person's word."""
+    versions, by = version_manager(config), account()
+    pruner = Pruner(config.model_store_base, SystemClock(), by)
+    lock = partial(store_lock, config)
+    return ManualRetention(versions, pins(config, by), pruner, lock, SystemClock())
+
+
+def automatic_pruning(config: TrainingConfig, versions: VersionManager) -> AutomaticPruning | None:
+    """What a run prunes with at its end; ``None`` when every version is to stay."""
+    if config.keep_versions is None:
+        return None
+    retention = Retention(versions, pins(config), SystemClock())
+    pruner = Pruner(config.model_store_base, SystemClock(), f"a run as {account()}")
+    return AutomaticPruning(retention, pruner, KeepRules(config.keep_versions, config.keep_hours))
+
+
+def pins(config: TrainingConfig, by: str = "") -> Pins:
+    """The pins of the configured store; new ones are signed ``by``."""
+    return Pins(config.model_store_base, SystemClock(), by)
+
+
+def history(config: TrainingConfig) -> History:
+    """What served when in the configured store."""
+    return look_back(config.model_store_base)
 
 
 def reload_hook(config: TrainingConfig) -> ReloadHook | None:
     """The configured ML service, ``None`` when none is to be told."""
-    from training_service.adapters.http_clients import HttpReloadHook
+    from training_service.adapters.reload_hook import HttpReloadHook
 
-    url = config.ml_service_reload_url
-    return None if url is None else HttpReloadHook(str(url))
+    url, secret = config.ml_service_reload_url, config.reload_secret
+    keys = () if secret is None else signing_keys(secret.get_secret_value())
+    return None if url is None else HttpReloadHook(url, keys=keys)
 
 
 def store_lock(
@@ -76,6 +142,7 @@ def orchestrator(
     config: TrainingConfig, progress: ProgressBars = no_progress_bars
 ) -> TrainingOrchestrator[Inputs]:
     """The orchestrator of the configured recipe and store."""
+    from training_service.adapters.version_probe import VersionProcess
     from training_service.judge.evaluation_gate import GatePolicy
     from training_service.orchestrator import ReleaseTools, TrainingOrchestrator
 
@@ -85,9 +152,15 @@ def orchestrator(
         min_queries=config.min_holdout_queries,
         max_regression=config.max_regression,
     )
-    versions, hook = version_manager(config), reload_hook(config)
+    by = f"full-train as {account()}"  # the one mode that promotes
+    versions, hook = version_manager(config, by), reload_hook(config)
     release = ReleaseTools(
-        versions, partial(store_lock, config), service_change(config, versions, hook), hook
+        versions,
+        partial(store_lock, config),
+        service_change(config, versions, hook),
+        hook,
+        VersionProcess(),
+        automatic_pruning(config, versions),
     )
     recipe = recipes[config.recipe](config, progress)
     return TrainingOrchestrator(recipe, release, policy, SystemClock())

@@ -14,6 +14,7 @@ from tests.support.worlds import World, answers, copy_of, tree, vocabulary
 
 SUBJECTS = ["canonical data", "feedback", "base model", "store", "ML service"]
 FILES = {
+    "canaries.json",
     "index.faiss",
     "lexical.safetensors",
     "manifest.json",

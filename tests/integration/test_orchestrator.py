@@ -15,8 +15,9 @@ import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.worlds import World, answers, tree, vocabulary
+from training_service.adapters.version_probe import VersionProcess
 from training_service.domain.judgement import Held, Promoted
-from training_service.domain.release import Reachability, ReloadOutcome
+from training_service.domain.release import Reachability, ReloadOutcome, ReloadRequest
 from training_service.domain.run import BuildMode, Candidate, Finding, RunReport, Served
 from training_service.errors import ArtifactError, InputError, StorageError
 from training_service.judge.evaluation_gate import GatePolicy
@@ -67,11 +68,11 @@ class Watching:
     store: Path
     seen: list[tuple[str, str, list[str]]] = field(default_factory=list)
 
-    def reload(self, version: str, manifest_sha256: str) -> ReloadOutcome:
+    def reload(self, request: ReloadRequest) -> ReloadOutcome:
         latest = str((self.store / "latest").readlink())
         records = sorted(path.name for path in (self.store / "promotions").iterdir())
-        self.seen.append((version, latest, records))
-        return ReloadOutcome("confirmed", manifest_sha256[:8])
+        self.seen.append((request.version, latest, records))
+        return ReloadOutcome("confirmed", request.manifest_sha256[:8])
 
     def probe(self) -> Reachability:
         return Reachability(is_reachable=True, detail="here")
@@ -96,7 +97,7 @@ def release_tools(
     """What the orchestrator keeps versions of ``world`` with."""
     versions = VersionManager(world.store, clock)
     service = ServiceChange(versions, Notifier(world.store, hook, clock))
-    return ReleaseTools(versions, lock, service, hook)
+    return ReleaseTools(versions, lock, service, hook, VersionProcess())
 
 
 def full_train(world: World, clock: FakeClock, request: Request = AGAIN) -> RunReport:

@@ -27,7 +27,7 @@ def test_second_run_says_so_and_changes_nothing(served: World) -> None:
     first = done.out.splitlines()[0]
     assert first == (
         f"unchanged: {served.latest} serves the same inputs and settings (promoted-first); "
-        "nothing was done"
+        "nothing was built"
     )
     assert tree(served.folder) == before
 

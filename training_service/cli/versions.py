@@ -1,4 +1,4 @@
-"""``train versions list|show|diff|verify|promote|rollback``."""
+"""``train versions list|show|diff|verify|promote|rollback``; others are registered at the end."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from training_service.cli import versions_check, versions_retention
 from training_service.cli.frame import Frame, command
-from training_service.cli.options import STORE, Reason, Wait
+from training_service.cli.options import RELOADING, SERVICE, STORE, Reason, Wait
+from training_service.cli.reload import require_confirmed, require_service
 from training_service.domain.judgement import Held, verdict_name
-from training_service.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from training_service.release.differences import VersionDiff
     from training_service.release.manual_promotion import Switched
-    from training_service.release.version_manager import VersionInfo, VersionManager
+    from training_service.release.pins import Pin
+    from training_service.release.version_list import VersionInfo
+    from training_service.release.version_manager import VersionManager
+    from training_service.settings import TrainingConfig
 
 NOT_PUT_IN_SERVICE = 4
-_SERVICE = "ml_service_reload_url"
 
 app = typer.Typer(help="List, show, compare, verify and switch versions.", rich_markup_mode=None)
 
@@ -42,15 +45,17 @@ def _versions(frame: Frame) -> VersionManager:
 
 @command(*STORE)
 def list_versions(frame: Frame) -> None:
-    """List every version in the order of making; the one in service is marked."""
+    """List every version in the order of making; what serves and what is pinned is marked."""
     from training_service.cli.streams import table
+    from training_service.wiring import pins, version_manager
 
-    versions = _versions(frame)
-    latest = versions.latest_text()
-    found = [_listed(info, latest) for info in versions.list()]
+    config = frame.settings().config
+    versions = version_manager(config)
+    latest, pinned = versions.latest_text(), pins(config).names()
+    found = [_listed(info, latest, pinned) for info in versions.list()]
     rows = [
         (
-            "*" if each["latest"] else "",
+            " ".join(["*"] * each["latest"] + ["pinned"] * each["pinned"]),
             each["version"],
             each["mode"] or "",
             each["verdict"] or each["problem"],
@@ -65,12 +70,13 @@ def list_versions(frame: Frame) -> None:
     frame.answer(document, table(header, rows) if rows else empty)
 
 
-def _listed(info: VersionInfo, latest: str | None) -> dict[str, Any]:
+def _listed(info: VersionInfo, latest: str | None, pinned: frozenset[str]) -> dict[str, Any]:
     manifest = info.manifest
     card = manifest.scorecard if manifest else {}
     return {
         "version": info.name,
         "latest": info.name == latest,
+        "pinned": info.name in pinned,
         "sequence": info.sequence,
         "mode": manifest.mode if manifest else None,
         "verdict": card.get("verdict"),
@@ -85,8 +91,11 @@ def show(frame: Frame, version: Version) -> None:
     """Show what a version was made from, its scorecard and its files."""
     from training_service.cli.scorecard import scorecard_blocks
     from training_service.cli.streams import table
+    from training_service.wiring import pins, version_manager
 
-    manifest = _versions(frame).manifest(version)
+    config = frame.settings().config
+    manifest = version_manager(config).manifest(version)
+    pin = pins(config).find(version)
     facts = [
         ("version", manifest.version),
         ("mode", manifest.mode),
@@ -101,11 +110,17 @@ def show(frame: Frame, version: Version) -> None:
             "files",
             f"{len(manifest.files)}, {sum(f.size for f in manifest.files.values()) / 1e6:.1f} MB",
         ),
+        *([("pinned", _pinned(pin))] if pin else []),
     ]
     blocks: list[str | RenderableType] = [table(("", ""), facts)]
     if manifest.scorecard.get("holdout"):
         blocks += ["", *scorecard_blocks(manifest.scorecard)]
-    frame.answer(asdict(manifest), *blocks)
+    frame.answer({**asdict(manifest), "pin": asdict(pin) if pin else None}, *blocks)
+
+
+def _pinned(pin: Pin) -> str:
+    why = pin.reason or "no reason given"
+    return pin.problem or f"{why} (by {pin.pinned_by or 'nobody'}, {pin.pinned_at[:16]})"
 
 
 def _counts(inputs: dict[str, Any]) -> list[tuple[str, str, object]]:
@@ -139,41 +154,17 @@ def _parts(found: VersionDiff) -> list[tuple[str, Any]]:
     return [(name, getattr(found, name)) for name in names]
 
 
-@command(*STORE)
-def verify(
-    frame: Frame,
-    version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="By default the one in service.")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every version of the store.")] = False,
-) -> None:
-    """Check every file of a version against its manifest; exit code 12 when one differs."""
-    versions = _versions(frame)
-    names = [info.name for info in versions.list()] if every else [version or versions.current()]
-    chosen = [name for name in names if name is not None]
-    if not chosen:
-        raise UsageError(f"{versions.store} has no version to verify")
-    faults = {name: versions.verify(name) for name in chosen}
-    broken = {name: found for name, found in faults.items() if found}
-    lines = [f"{name}: {'damaged' if name in broken else 'whole'}" for name in chosen]
-    frame.answer({"ok": not broken, "versions": {n: len(f) for n, f in faults.items()}}, *lines)
-    if broken:
-        raise ArtifactError(
-            f"{', '.join(broken)} does not verify",
-            faults=[fault for found in broken.values() for fault in found],
-            hint="go back with `train versions rollback`",
-        )
-
-
-@command(*STORE, _SERVICE)
+@command(*STORE, *SERVICE, *RELOADING)
 def promote(frame: Frame, version: Version, reason: Reason = "", wait: Wait = 0.0) -> None:
     """Put a version in service on your own word; it is verified first."""
-    from training_service.wiring import manual_promotion
+    from training_service.wiring import manual_promotion, version_manager
 
-    _tell(frame, manual_promotion(frame.settings().config).promote(version, reason, wait))
+    config = _switching(frame)
+    frame.watch_latest(version_manager(config).latest_text)
+    _tell(frame, config, manual_promotion(config).promote(version, reason, wait))
 
 
-@command(*STORE, _SERVICE)
+@command(*STORE, *SERVICE, *RELOADING)
 def rollback(
     frame: Frame,
     version: Annotated[
@@ -183,26 +174,40 @@ def rollback(
     wait: Wait = 0.0,
 ) -> None:
     """Put the version back in service that served before, or the one named."""
-    from training_service.wiring import manual_promotion
+    from training_service.wiring import manual_promotion, version_manager
 
-    _tell(frame, manual_promotion(frame.settings().config).rollback(version, reason, wait))
+    config = _switching(frame)
+    frame.watch_latest(version_manager(config).latest_text)
+    _tell(frame, config, manual_promotion(config).rollback(version, reason, wait))
 
 
-def _tell(frame: Frame, switched: Switched) -> None:
+def _switching(frame: Frame) -> TrainingConfig:
+    config = frame.settings().config
+    if config.require_reload:
+        require_service(config, "--require-reload")
+    return config
+
+
+def _tell(frame: Frame, config: TrainingConfig, switched: Switched) -> None:
     record, reload = switched.record, switched.reload
+    name, reasons = verdict_name(switched.verdict), "; ".join(switched.verdict.reasons)
+    is_held = isinstance(switched.verdict, Held)
     frame.report(
         {"promotion": asdict(record), "reload": asdict(reload)},
+        *([f"{name}: {reasons}"] if is_held else []),
         f"latest {record.previous or 'absent'} -> {record.version}",
         f"reload: {reload.outcome} - {reload.detail}",
     )
-    if isinstance(switched.verdict, Held):
-        reasons = "; ".join(switched.verdict.reasons)
-        frame.leave(NOT_PUT_IN_SERVICE, verdict_name(switched.verdict), reasons)
+    if is_held:
+        frame.leave(NOT_PUT_IN_SERVICE, name, reasons)
+    if config.require_reload:
+        require_confirmed(asdict(reload))
 
 
 app.command("list")(list_versions)
 app.command("show")(show)
 app.command("diff")(diff)
-app.command("verify")(verify)
 app.command("promote")(promote)
 app.command("rollback")(rollback)
+versions_check.register(app)
+versions_retention.register(app)

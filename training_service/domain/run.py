@@ -67,7 +67,8 @@ class Unchanged:
 class RunReport:
     """What came of a run; ``run_id`` is ``None`` and nothing was written when it is unchanged.
 
-    ``metrics`` are the figures of ``judge.metrics``, ``reload`` what the ML service answered.
+    ``metrics`` are the figures of ``judge.metrics``, ``reload`` what the ML service answered,
+    ``pruned`` the versions that were removed at the end.
     """
 
     mode: BuildMode
@@ -78,6 +79,7 @@ class RunReport:
     latest: str | None
     store: Path
     reload: Mapping[str, Any] | None = None
+    pruned: tuple[str, ...] = ()
     durations_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -109,6 +111,7 @@ class RunReport:
             "metrics": dict(self.metrics),
             "latest": self.latest,
             "reload": dict(self.reload) if self.reload else None,
+            "pruned": list(self.pruned),
             "notes": list(self.notes),
             "durations_s": dict(self.durations_s),
             "store": str(self.store),

@@ -55,6 +55,7 @@ def test_the_record_is_json_with_the_promised_fields() -> None:
     made = replace(
         report(PASSED),
         reload={"outcome": "confirmed"},
+        pruned=("v20261101",),
         durations_s={"encode": 1.5, "total": 2.0},
         notes=("ids are taken as text",),
     )
@@ -68,6 +69,7 @@ def test_the_record_is_json_with_the_promised_fields() -> None:
         "metrics": {"holdout": {"n": 60}},
         "latest": "v20261119",
         "reload": {"outcome": "confirmed"},
+        "pruned": ["v20261101"],
         "notes": ["ids are taken as text"],
         "durations_s": {"encode": 1.5, "total": 2.0},
         "store": "/srv/store",

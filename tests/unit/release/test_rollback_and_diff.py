@@ -90,7 +90,7 @@ def test_diff_tells_what_changed(manager: VersionManager) -> None:
         inputs=inputs,
         settings={"min_accuracy": 0.8, "weights": {"lexical": 0.2}},
         scorecard={"holdout": {"top1": 0.95}},
-        caches={"chroma": {"count": 4}},
+        caches={"chroma": {"count": 4, "content_sha256": "c" * 64}},
     ).name
 
     diff = manager.diff(first, second)
