@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap run test check format image clean
+.PHONY: help bootstrap run test faults check format image clean
 
 help:
 	@echo 'make run     install what is needed, then train full-train on the sample data'
 	@echo 'make test    install what is needed, then the tests'
+	@echo 'make faults  every fault sweep, whole: kills, full disks, power cuts (under an hour)'
 	@echo 'make check   style, types and layers'
 	@echo 'make format  put the code into its format'
 	@echo 'make image   the container image (BUILDER=podman, BASE=... to choose)'
@@ -22,6 +23,9 @@ run: bootstrap
 
 test: bootstrap
 	$(BIN)/python -m pytest -q
+
+faults: bootstrap
+	$(BIN)/python -m pytest tests/faults --sweep full -s -o faulthandler_timeout=3600
 
 check: bootstrap
 	$(BIN)/python -m ruff check

@@ -45,6 +45,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--sweep full`` runs the sweeps of tests/faults whole; by default a fast part of each."""
+    help_text = "how thorough the sweeps of tests/faults are"
+    parser.addoption("--sweep", choices=("fast", "full"), default="fast", help=help_text)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of ours and no proxy or terminal setting of this machine is set."""
