@@ -127,6 +127,7 @@ MANIFEST = {
     "caches": {},
     "scorecard": {"verdict": "first", "reasons": ["none before"], "holdout": None},
     "schema_version": 1,
+    "self_sha256": "2" * 64,
 }
 MANIFEST_SEED = json.dumps(MANIFEST, indent=1).encode()
 PROMOTION_SEED = json.dumps(

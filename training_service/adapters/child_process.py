@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from training_service.adapters.child import SEPARATOR
 from training_service.errors import shown
+from training_service.release.durable import storage_errors
 
 _ROOT = Path(__file__).resolve().parents[2]
 _NOTHING: Mapping[str, str] = {}
@@ -56,10 +57,11 @@ class ChildProcess:
 
         Raises:
             ChildError: it failed, died or fell silent.
+            StorageError: the system cannot start it or talk to it.
         """
         last: dict[str, Any] = {}
         said: deque[str] = deque(maxlen=3)
-        with ExitStack() as ending:
+        with storage_errors("run", Path(sys.executable)), ExitStack() as ending:
             child = self._started(arguments)
             ending.enter_context(child)
             # It comes before Popen's own end, which waits for a child that has all its time.

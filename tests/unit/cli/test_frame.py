@@ -19,6 +19,7 @@ from training_service import errors
 from training_service.cli import failure, streams
 from training_service.cli.frame import Frame, command
 from training_service.cli.options import INPUTS, STORE
+from training_service.domain.masking import scrubbed
 from training_service.errors import Fault
 
 EVERY_ERROR = [
@@ -284,4 +285,4 @@ def test_foreign_text_stays_on_its_line() -> None:
 )
 def test_secrets_of_urls_are_masked(text: str, expected: str) -> None:
     """Nothing of a URL's user, password or query is left in a text; other text is."""
-    assert failure.scrubbed(text) == expected
+    assert scrubbed(text) == expected
