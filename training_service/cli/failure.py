@@ -68,7 +68,7 @@ def _translated(error: BaseException) -> BaseException:
         case ConnectionError() | TimeoutError():
             return DependencyError(_system_text(error))
         case OSError():
-            hint = "see that the file system and the output can be written, then run again"
+            hint = "check the path and the file system, then run again"
             return StorageError(_system_text(error), hint=hint)
         case MemoryError():
             return ResourceLimitError("out of memory")

@@ -79,7 +79,7 @@ def test_full_disk_behind_stdout_is_told() -> None:
         assert process.stderr is not None
         lines = process.stderr.read().splitlines()
     assert process.returncode == 13
-    assert lines[0].startswith("error: No space left on device: standard output; see that")
+    assert lines[0].startswith("error: No space left on device: standard output; check the path")
     assert len(lines) == 2
 
 

@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from training_service import errors
-from training_service.cli import failure, streams
+from training_service.cli import streams
 from training_service.cli.frame import Frame, command
 from training_service.cli.options import INPUTS, STORE
 from training_service.domain.masking import scrubbed
@@ -27,6 +27,8 @@ EVERY_ERROR = [
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, errors.TrainError)
 ]
+
+LOOK = "; check the path and the file system, then run again"
 
 
 def ending(frame: Frame, work: Callable[[], object]) -> int:
@@ -63,14 +65,14 @@ def test_every_error_is_one_line_and_its_code(
         (
             OSError(errno.ENOSPC, "No space left on device", "/s/x"),
             13,
-            "error: No space left on device: /s/x",
+            f"error: No space left on device: /s/x{LOOK}",
         ),
         (
             PermissionError(errno.EACCES, "Permission denied", "/a", None, "/b"),
             13,
-            "error: Permission denied: /a: /b",
+            f"error: Permission denied: /a: /b{LOOK}",
         ),
-        (OSError("odd"), 13, "error: odd"),
+        (OSError("odd"), 13, f"error: odd{LOOK}"),
         (
             ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
             14,
