@@ -85,6 +85,9 @@ def _defaults(environ: Mapping[str, str]) -> Layer:
         root = Path(environ.get(variable, ""))
         if root.is_absolute():  # the XDG specification has relative ones ignored
             layer.give("cache_dir", str(root / below / "training-service"), "default")
+            layer.faults = [
+                Fault(f"environment {variable}", each.problem) for each in layer.faults
+            ]
             break
     return layer
 

@@ -234,6 +234,7 @@ def test_the_probe_connects_and_sends_nothing() -> None:
         "http://ml-service:99999/reload",
         "http://[::1/reload",
         "http://http://user:s3cr3t@ml-service:80/",
+        "http://[::1]:0000/",
         "http://ml service/reload",
         "http://ml-service/re\nload",
         "http://ml-service/relo\u00e4d",

@@ -284,3 +284,12 @@ def test_public_values_hold_no_secret_and_are_json(tmp_path: Path) -> None:
     assert values["ml_service_reload_url"] == "http://h/r?***"
     assert values["model_store_base"] == str(tmp_path / "model_store")
     assert values.keys() == TrainingConfig.model_fields.keys()
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "HOME"])
+def test_a_default_that_cannot_be_a_path_is_told_with_its_variable(
+    variable: str, tmp_path: Path
+) -> None:
+    """A cache folder that would come from a broken variable is refused under its name."""
+    with pytest.raises(UsageError, match=f"environment {variable}: found"):
+        load_settings({}, {variable: "/a\nb"}, cwd=tmp_path)

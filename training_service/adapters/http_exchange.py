@@ -98,6 +98,8 @@ def parse_endpoint(url: str) -> Endpoint:
         raise UsageError(what, hint=_HINT)
     if "@" in url.partition("?")[0]:
         raise UsageError("the reload URL holds a user name or password", hint=_HINT)
+    if port == 0:
+        raise UsageError("the reload URL has the port 0", hint=_HINT)
     if not host:
         raise UsageError("the reload URL names no host", hint=_HINT)
     is_tls = parts.scheme == "https"

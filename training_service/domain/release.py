@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from functools import total_ordering
 from typing import Any, Literal
 
-_VERSION = re.compile(r"v([1-9]\d{3})(\d{2})(\d{2})(?:\.([2-9]|[1-9]\d+))?", re.ASCII)
+_VERSION = re.compile(r"v([1-9]\d{3})(\d{2})(\d{2})(?:\.([2-9]|[1-9]\d{1,8}))?", re.ASCII)
 
 
 @total_ordering

@@ -27,6 +27,11 @@ def test_a_year_has_four_digits_that_mean_it() -> None:
     assert VersionId.parse("v00261120") is None
 
 
+def test_a_number_that_no_day_reaches_is_none() -> None:
+    """Thousands of digits are no version name, and no error of the language."""
+    assert VersionId.parse("v20261120." + "9" * 5_000) is None
+
+
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(st.from_regex(r"v\d{8}(\.\d{1,3})?", fullmatch=True) | st.text(max_size=16))
 def test_every_version_has_one_spelling(name: str) -> None:
