@@ -177,7 +177,9 @@ def _wrong(world: World, was: promises.Before, done: Done) -> list[str]:
     if world.latest != was.latest:
         faults.append(f"failed, and latest is {world.latest}")
     line = next((line for line in done.err.splitlines() if line.startswith("error:")), "")
-    if not re.search(r"No space left|ENOSPC|MiB free, expected \d|room for \d+ more files", line):
+    if not re.search(
+        r"No space left|ENOSPC|disk is full|MiB free, expected \d|room for \d+ more files", line
+    ):
         faults.append(f"the line does not say what is short: {line!r}")
     if str(world.folder.name) not in line or ";" not in line:
         faults.append(f"the line has no place or no next step: {line!r}")

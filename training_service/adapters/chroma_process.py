@@ -32,6 +32,7 @@ from training_service.ports import Progress, no_progress
 from training_service.release.durable import storage_errors
 
 _HINT = "chroma/ can be rebuilt from index.faiss and meta.json, which are not touched"
+_UNBUILT = "see that the disk has room and run again; nothing was put in place"
 
 
 class ChromaProcess:
@@ -66,7 +67,9 @@ class ChromaProcess:
             )
         except ChildError as problem:
             kind = ResourceLimitError if problem.error == "silent" else StorageError
-            raise _told(problem, f"cannot write the vector store {path}", kind) from problem
+            raise _told(
+                problem, f"cannot write the vector store {path}", kind, _UNBUILT
+            ) from problem
 
     def read(self, folder: Path, queries: Matrix, k: int) -> CollectionReading:
         """Open ``folder/chroma`` and say what is in it and what is nearest to ``queries``.
@@ -110,12 +113,12 @@ class ChromaProcess:
         return tuple(Fault(where, " ".join(text.split())) for where, text in found)
 
 
-def _told(problem: ChildError, what: str, kind: type[TrainError]) -> TrainError:
+def _told(problem: ChildError, what: str, kind: type[TrainError], hint: str = _HINT) -> TrainError:
     """The error for the caller: ``kind`` unless the child knew a better one."""
     known: dict[str, type[TrainError]] = {
         each.reason: each for each in (ArtifactError, DependencyError)
     }
-    return known.get(problem.error, kind)(f"{what}: {problem}", hint=_HINT)
+    return known.get(problem.error, kind)(f"{what}: {problem}", hint=hint)
 
 
 def _reading(found: dict[str, Any]) -> CollectionReading:
