@@ -23,7 +23,7 @@ JOURNAL = re.compile(r"/runs(/|$)")
 READING = frozenset({"openat", "close"})
 CLEANING = frozenset({"unlink", "unlinkat", "rmdir", "openat", "close"})
 TOLD_ALWAYS = re.compile(r"; latest (still|is now) \S+$")
-NEXT_STEP = re.compile(r'error: (.*[" ])?/.*; .+')
+NEXT_STEP = re.compile(r'error: (.*[" ])?(/.*|standard output); .+')
 UNREAD = re.compile(r"error: .*(No space left on device|Input/output error)")
 ORPHAN_S = 5.0
 
