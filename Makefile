@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 help:
 	@echo 'make run     install what is needed, then train full-train on the sample data'
 	@echo 'make test    install what is needed, then the tests'
-	@echo 'make faults  every fault sweep, whole: kills, full disks, power cuts (under an hour)'
+	@echo 'make faults  every fault sweep, whole: kills, full disks, power cuts (about an hour)'
 	@echo 'make check   style, types and layers'
 	@echo 'make format  put the code into its format'
 	@echo 'make image   the container image (BUILDER=podman, BASE=... to choose)'
