@@ -105,7 +105,7 @@ class Verification:
     def _pin_faults(self, version: str) -> list[Fault]:
         """Whether the manifest is still the one that went into service, if it ever did.
 
-        Bit rot in a figure or a text of a manifest leaves it readable and its files as listed.
+        One that was rewritten so that it agrees with itself still differs from the record.
         """
         try:
             promotions = [each.record for each in self._versions.history()]
