@@ -1,8 +1,11 @@
 """Every encoder keeps the promises of the Encoder port, with numbers."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,11 @@ import pytest
 from tests.support.cli import ROOT
 from training_service.adapters.encoders.cache import CachedEncoder
 from training_service.adapters.encoders.hashing import HashingEncoder
-from training_service.adapters.encoders.loading import EncoderLoader, open_encoder
+from training_service.adapters.encoders.loading import EncoderLoader, open_encoder, read_choice
+from training_service.adapters.encoders.openvino import capabilities, openvino_encoder
+from training_service.domain.model import INT8_FILE, ONNX_FILE, Runtime
+from training_service.errors import DependencyError
+from training_service.fit.export_cache import file_sha256
 from training_service.ports import Encoder
 
 TEXTS = ["software engineer", "Senior Software Engineer", "registered nurse", "x", "日本語"]
@@ -43,8 +50,21 @@ HARD = [
     "##ing",
     "Chief Information Security Officer (CISO)",
 ]
-KINDS = ["hashing", "cached", "tiny-onnx", "tiny-reference", "minilm-onnx", "minilm-reference"]
-MEANING = ["hashing", "cached", "minilm-onnx", "minilm-reference"]
+MEANING = ["hashing", "cached", "minilm-onnx", "minilm-reference", "minilm-int8"]
+KINDS = [*MEANING, "tiny-onnx", "tiny-reference", "tiny-int8"]
+
+
+def in_int8(source: Path, target: Path, runtime: Runtime) -> Encoder:
+    """The int8 form of a served model, in a folder of its own that holds nothing else to run."""
+    shutil.copytree(source, target)
+    choice = read_choice(source)
+    EncoderLoader().quantise(target, target / INT8_FILE)
+    (target / "onnx/model.onnx").unlink()
+    int8 = replace(
+        choice, precision="int8", runtime=runtime, onnx_sha256=file_sha256(target / INT8_FILE)
+    )
+    (target / "encoder.json").write_text(json.dumps(int8.as_record()))
+    return open_encoder(target)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +81,8 @@ def encoder_of(
             return CachedEncoder(HashingEncoder(64), tmp_path_factory.mktemp("cache"))
         folder = request.getfixturevalue(f"{kind.split('-', maxsplit=1)[0]}_dir")
         loader = EncoderLoader()
+        if kind.endswith("int8"):
+            return in_int8(folder, tmp_path_factory.mktemp("int8") / "model", "onnxruntime")
         return loader.fast(folder) if kind.endswith("onnx") else loader.reference(folder)
 
     def get(kind: str) -> Encoder:
@@ -132,9 +154,52 @@ def test_onnx_agrees_with_the_reference(model: str, encoder_of: Callable[[str], 
     assert fast.identity.split(":")[0] == reference.identity.split(":")[0]
 
 
-def test_onnx_vectors_do_not_depend_on_their_batch(minilm_dir: Path) -> None:
+def test_int8_stays_near_and_tells_itself_apart(encoder_of: Callable[[str], Encoder]) -> None:
+    """The int8 form of MiniLM keeps a mean cosine of 0.99 with fp32, under another identity."""
+    exact, int8 = encoder_of("minilm-onnx"), encoder_of("minilm-int8")
+    titles = [
+        f"{rank} {job}" for rank in ("junior", "chief") for job in ("nurse", "pilot", "cook")
+    ]
+    cosines = (exact.encode(titles) * int8.encode(titles)).sum(axis=1)
+    assert 0.99 < cosines.mean() < 0.9999
+    assert exact.identity.endswith(":fp32:onnxruntime")
+    assert ":int8:onnxruntime:" in int8.identity
+
+
+def test_openvino_runs_the_files_too(
+    minilm_dir: Path, tmp_path: Path, encoder_of: Callable[[str], Encoder]
+) -> None:
+    """OpenVINO gives the vectors of the fp32 file to 0.9999, those of the int8 file to 0.99."""
+    pytest.importorskip("openvino", reason="needs the extra: openvino")
+    fp32 = openvino_encoder(minilm_dir, ONNX_FILE, "x", "f32").encode(TEXTS)
+    assert (fp32 * encoder_of("minilm-onnx").encode(TEXTS)).sum(axis=1).min() >= 0.9999
+    int8 = in_int8(minilm_dir, tmp_path / "model", "openvino").encode(TEXTS)
+    assert (int8 * encoder_of("minilm-int8").encode(TEXTS)).sum(axis=1).min() >= 0.99
+
+
+def test_bf16_is_refused_where_the_processor_has_none(minilm_dir: Path, tmp_path: Path) -> None:
+    """A bf16 version gives bf16 vectors or none: without the means, one error says what to do."""
+    pytest.importorskip("openvino", reason="needs the extra: openvino")
+    shutil.copytree(minilm_dir, tmp_path / "model")
+    choice = replace(read_choice(minilm_dir), precision="bf16", runtime="openvino")
+    (tmp_path / "model/encoder.json").write_text(json.dumps(choice.as_record()))
+    if "BF16" in capabilities():
+        vectors = open_encoder(tmp_path / "model").encode(TEXTS)
+        exact = open_encoder(minilm_dir).encode(TEXTS)
+        assert (vectors * exact).sum(axis=1).min() >= 0.999
+        return
+    with pytest.raises(DependencyError, match="not BF16; set ENCODER_PRECISION=fp32"):
+        open_encoder(tmp_path / "model")
+    with pytest.raises(DependencyError, match="not BF16; set ENCODER_PRECISION=fp32"):
+        EncoderLoader().runtime("bf16")
+
+
+@pytest.mark.parametrize("kind", ["minilm-onnx", "minilm-int8"])
+def test_onnx_vectors_do_not_depend_on_their_batch(
+    kind: str, encoder_of: Callable[[str], Encoder]
+) -> None:
     """The same text gives the same bits alone, and among many of its length."""
-    encoder = open_encoder(minilm_dir)
+    encoder = encoder_of(kind)
     many = [f"engineer {chr(97 + i % 26)}" for i in range(300)]
     together = encoder.encode(many)
     assert np.array_equal(encoder.encode(many[7:8])[0], together[7])
@@ -150,6 +215,27 @@ def test_serving_an_export_imports_no_torch(minilm_dir: Path) -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_cached_export_is_taken_without_torch(
+    minilm_dir: Path, pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    """A model folder is made ready and quantised in a process that imports nothing of training."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from tests.support.models import served_model\n"
+        "target, cache = map(Path, sys.argv[1:])\n"
+        "assert served_model('all-MiniLM-L6-v2', target, cache).backend == 'onnx'\n"
+        "from training_service.adapters.encoders.loading import EncoderLoader\n"
+        "EncoderLoader().quantise(target, target / 'onnx/model_int8.onnx')\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'chromadb', 'pandas'}\n"
+        "heavy |= {'sklearn', 'onnxscript'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    assert read_choice(minilm_dir).backend == "onnx"
+    cache = pytestconfig.cache.mkdir("exports")
+    command = [sys.executable, "-c", code, str(tmp_path / "model"), str(cache)]
+    subprocess.run(command, check=True, cwd=ROOT)
 
 
 def test_onnx_leaves_nothing_in_the_home_folder(minilm_dir: Path, tmp_path: Path) -> None:

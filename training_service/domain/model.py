@@ -6,16 +6,20 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeGuard, get_args
+from typing import Any, Literal, TypeGuard, TypeVar, get_args
 
 from training_service.errors import ArtifactError, shown
 
 Origin = Literal["path", "packaged", "hub", "hashing"]
 Backend = Literal["onnx", "reference", "hashing"]
+Precision = Literal["fp32", "bf16", "int8"]
+Runtime = Literal["onnxruntime", "openvino"]
 
 ENCODER_FILE = "encoder.json"
 HASHING_FILE = "hashing.json"
 ONNX_FILE = "onnx/model.onnx"
+INT8_FILE = "onnx/model_int8.onnx"
+N = TypeVar("N")
 _LARGEST_COSINE = 1.001  # rounding
 
 
@@ -50,7 +54,8 @@ class EncoderChoice:
     """Which encoder speaks for a model folder, and why; stored there as ``encoder.json``.
 
     ``min_cosine`` is the smallest cosine between the ONNX export and the reference, ``None`` when
-    they could not be compared. ``model_sha256`` is the digest of the base model.
+    they could not be compared. ``model_sha256`` is the digest of the base model, ``onnx_sha256``
+    that of the file in ``served_file``. The runtime is of that file only.
     """
 
     backend: Backend
@@ -58,6 +63,19 @@ class EncoderChoice:
     reason: str
     model_sha256: str
     onnx_sha256: str | None = None
+    precision: Precision = "fp32"
+    runtime: Runtime = "onnxruntime"
+
+    @property
+    def served_file(self) -> str:
+        """The ONNX file that speaks, relative to the model folder; bf16 reads the fp32 one."""
+        return INT8_FILE if self.precision == "int8" else ONNX_FILE
+
+    @property
+    def identity(self) -> str:
+        """Names model, precision and runtime, and the very file where making it loses figures."""
+        name = f"{self.model_sha256[:16]}:{self.precision}:{self.runtime}"
+        return f"{name}:{(self.onnx_sha256 or '')[:16]}" if self.precision == "int8" else name
 
     def as_record(self) -> dict[str, Any]:
         """The choice as a JSON object."""
@@ -68,9 +86,13 @@ class EncoderChoice:
         """The choice that a JSON object states; ``ArtifactError`` naming ``where`` otherwise."""
         fields = record if isinstance(record, dict) else {}
         backends: tuple[Backend, ...] = get_args(Backend)
-        backend = next((name for name in backends if name == fields.get("backend")), None)
+        precisions: tuple[Precision, ...] = get_args(Precision)
+        runtimes: tuple[Runtime, ...] = get_args(Runtime)
+        backend = _one_of(backends, fields.get("backend"))
+        precision = _one_of(precisions, fields.get("precision", "fp32"))
+        runtime = _one_of(runtimes, fields.get("runtime", "onnxruntime"))
         digest = fields.get("model_sha256")
-        if backend is None or not isinstance(digest, str) or not digest:
+        if not (backend and precision and runtime and isinstance(digest, str) and digest):
             message = f"{where}: found {shown(record)}, expected a backend and a model_sha256"
             raise ArtifactError(message, hint="build the version again")
         cosine, onnx = fields.get("min_cosine"), fields.get("onnx_sha256")
@@ -80,7 +102,14 @@ class EncoderChoice:
             reason=str(fields.get("reason", "")),
             model_sha256=digest,
             onnx_sha256=onnx if isinstance(onnx, str) else None,
+            precision=precision,
+            runtime=runtime,
         )
+
+
+def _one_of(names: tuple[N, ...], found: object) -> N | None:
+    """The name that equals ``found``, ``None`` when none does."""
+    return next((name for name in names if name == found), None)
 
 
 def _is_cosine(value: object) -> TypeGuard[float]:

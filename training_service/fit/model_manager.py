@@ -4,55 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
-import structlog
+from shutil import copyfile
 
 from training_service.domain.model import (
     ENCODER_FILE,
     HASHING_FILE,
+    INT8_FILE,
     ONNX_FILE,
     BaseModel,
     EncoderChoice,
+    Precision,
     ResolvedModel,
     folder_digest,
 )
-from training_service.errors import StorageError, TrainError
-from training_service.fit.export_cache import ExportCache, file_sha256
+from training_service.errors import StorageError
+from training_service.fit.export_cache import ExportCache, PlaceFile, file_sha256
 from training_service.fit.footprint import ModelFootprint, hidden_size
 from training_service.fit.model_folder import copy_model_folder, model_digests, model_size
+from training_service.fit.onnx_forms import OnnxForms, require_exported
+from training_service.observability import get_logger
 from training_service.ports import Encoder, EncoderBackend, ModelSource
 
-log = structlog.get_logger()
-
-MIN_COSINE = 0.9999
-_SAMPLE_TEXTS = 64
-# What canonical texts may lack: nothing, one sign, case, accents, other scripts, and more tokens
-# than any model of this family takes, so that truncation is compared too.
-_PROBES = (
-    "",
-    "-",
-    "SENIOR R&D ENGINEER (m/f/d)",
-    "Señor développeur, Zürich",
-    "ソフトウェアエンジニア 软件工程师",
-    "plans, directs and coordinates the work of others " * 80,
-)
+log = get_logger()
 
 
 class ModelManager:
     """Copies base models into version folders and decides which encoder speaks for them."""
 
     def __init__(
-        self, source: ModelSource, backend: EncoderBackend, cache_dir: Path | None = None
+        self,
+        source: ModelSource,
+        backend: EncoderBackend,
+        cache_dir: Path | None = None,
+        place: PlaceFile = copyfile,
     ) -> None:
-        """Take models from ``source``; keep checked exports in ``cache_dir`` if it can be used."""
+        """Take models from ``source``; keep checked exports in ``cache_dir`` if it can be used.
+
+        ``place`` gives a file of the cache its place in a version, and the other way round.
+        """
         self._source = source
         self._backend = backend
-        self._exports = ExportCache(cache_dir)
+        self._forms = OnnxForms(backend, ExportCache(cache_dir, place))
 
     def copy_base_model(self, name: str, target: Path) -> BaseModel:
         """Copy the model that ``name`` means into the new folder ``target``, ready to load.
@@ -80,8 +75,12 @@ class ModelManager:
             digests = model_digests(model, model.path)
         return BaseModel(name, model.origin, model.detail, folder_digest(digests))
 
-    def footprint(self, name: str, *, is_exported: bool) -> ModelFootprint:
+    def footprint(
+        self, name: str, *, is_exported: bool, precision: Precision = "fp32"
+    ) -> ModelFootprint:
         """How much of a version the model that ``name`` means will be; reads no weights.
+
+        In int8 the export it is made from is there as well, until it was compared.
 
         Raises what ``copy_base_model`` raises.
         """
@@ -89,63 +88,58 @@ class ModelManager:
         if model.path is None:
             return ModelFootprint(len(_hashing_bytes(model)), model.dimension or 0)
         size = model_size(model, model.path)
-        # An ONNX export in fp32 is about as large as the weights.
-        return ModelFootprint(size * 2 if is_exported else size, hidden_size(model.path))
+        # An ONNX export in fp32 is about as large as the weights, one in int8 smaller.
+        forms = (2 if precision == "int8" else 1) if is_exported else 0
+        return ModelFootprint(size * (1 + forms), hidden_size(model.path))
+
+    def require_precision(self, precision: Precision) -> None:
+        """``DependencyError`` when nothing here computes in ``precision``; nothing is loaded."""
+        if precision != "fp32":
+            self._backend.runtime(precision)
 
     def ensure_fast(
-        self, model_dir: Path, base: BaseModel, sample: Sequence[str]
+        self,
+        model_dir: Path,
+        base: BaseModel,
+        sample: Sequence[str],
+        precision: Precision = "fp32",
     ) -> EncoderChoice:
-        """Give the folder an ONNX export that agrees with the reference on ``sample``.
+        """Give the folder an ONNX file that serves in ``precision``, checked on ``sample``.
 
-        An export that differs, or a model without one, leaves the reference in charge; ``reason``
-        says so. An export checked before is taken from the cache, and torch is not imported.
+        An fp32 export that differs from the reference, or a model without one, leaves the
+        reference in charge; ``reason`` says so, and another precision is then an
+        ``ArtifactError``. How far bf16 and int8 stray is the matter of ``fidelity``. What was
+        checked before is taken from the cache, and torch is not imported.
         """
         choice = _not_exported(base)
         if base.origin != "hashing":
-            onnx = model_dir / ONNX_FILE
-            choice = self._exports.take(base.sha256, onnx) or self._exported(
-                model_dir, base, sample
-            )
+            runtime = "onnxruntime" if precision == "fp32" else self._backend.runtime(precision)
+            choice = self._forms.exact(model_dir, base.sha256, sample)
+            if precision != "fp32":
+                require_exported(base.name, choice, precision)
+                choice = self._forms.lower(model_dir, choice, precision, runtime)
         _record(model_dir, choice)
         log.info("encoder.chosen", backend=choice.backend, reason=choice.reason)
         return choice
 
+    @contextmanager
+    def exact(self, model_dir: Path, base: BaseModel, sample: Sequence[str]) -> Iterator[Encoder]:
+        """The fp32 encoder of a folder that serves in another precision.
+
+        Afterwards the folder holds no file that it does not serve with.
+        """
+        onnx = model_dir / ONNX_FILE
+        if not onnx.exists():
+            self._forms.exact(model_dir, base.sha256, sample)
+        try:
+            yield self._backend.fast(model_dir)
+        finally:
+            if (model_dir / INT8_FILE).exists():
+                onnx.unlink(missing_ok=True)
+
     def load_model(self, path: Path) -> Encoder:
         """The encoder that the model folder ``path`` names in its ``encoder.json``."""
         return self._backend.open(path)
-
-    def _exported(self, model_dir: Path, base: BaseModel, sample: Sequence[str]) -> EncoderChoice:
-        onnx = model_dir / ONNX_FILE
-        try:
-            onnx.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"{onnx.parent}: {error.strerror}", hint="check the store"
-            ) from error
-        try:
-            self._backend.export(model_dir, onnx)
-            choice = self._compared(model_dir, base, sample)
-        except TrainError as error:
-            _remove_export(onnx)
-            return replace(_not_exported(base), reason=f"no ONNX export: {error}")
-        self._exports.keep(choice, onnx)
-        if choice.backend != "onnx":
-            _remove_export(onnx)
-        return choice
-
-    def _compared(self, model_dir: Path, base: BaseModel, sample: Sequence[str]) -> EncoderChoice:
-        texts = [*_spread(sample), *_PROBES]
-        reference = self._backend.reference(model_dir).encode(texts)
-        fast = self._backend.fast(model_dir).encode(texts)
-        same_shape = reference.shape == fast.shape
-        least = float((reference * fast).sum(axis=1).min()) if same_shape else math.nan
-        found = f"least cosine with the reference {least:.6f} over {len(texts)} texts"
-        if not least >= MIN_COSINE:
-            reason = f"ONNX export refused: {found}, expected {MIN_COSINE}"
-            cosine = least if math.isfinite(least) else None
-            return EncoderChoice("reference", cosine, reason, base.sha256)
-        digest = file_sha256(model_dir / ONNX_FILE)
-        return EncoderChoice("onnx", least, f"ONNX export: {found}", base.sha256, digest)
 
 
 def _placed(model: ResolvedModel, target: Path) -> dict[str, str]:
@@ -186,15 +180,3 @@ def _write_anew(path: Path, data: bytes) -> None:
     path.unlink(missing_ok=True)
     with path.open("xb") as file:
         file.write(data)
-
-
-def _remove_export(onnx: Path) -> None:
-    onnx.unlink(missing_ok=True)
-    onnx.parent.rmdir()
-
-
-def _spread(sample: Sequence[str]) -> list[str]:
-    """At most 64 of the sample, evenly spaced by length, the shortest and the longest included."""
-    ordered = sorted(set(sample), key=lambda text: (len(text), text))
-    places = np.linspace(0, len(ordered) - 1, min(_SAMPLE_TEXTS, len(ordered)))
-    return [ordered[int(place)] for place in places]

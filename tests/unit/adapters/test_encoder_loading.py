@@ -113,4 +113,6 @@ def test_a_model_that_could_run_code_is_never_opened(
             load(tmp_path)
         assert [fault.where for fault in caught.value.faults] == [name]
     with pytest.raises(SafetyError):
-        loader.export(tmp_path, tmp_path / "out.onnx")
+        loader.export(tmp_path, tmp_path / "out.onnx", is_traced=True)
+    with pytest.raises(SafetyError):
+        loader.quantise(tmp_path, tmp_path / "out.onnx")

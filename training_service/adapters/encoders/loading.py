@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from training_service.adapters.encoders.hashing import HashingEncoder
-from training_service.adapters.encoders.onnx import OnnxEncoder
+from training_service.adapters.encoders.onnx import onnx_encoder
+from training_service.adapters.encoders.tokenising import Tokenising
 from training_service.domain.inert_files import MODULES_FILE, code_problem, module_faults
-from training_service.domain.model import ENCODER_FILE, HASHING_FILE, EncoderChoice
+from training_service.domain.model import (
+    ENCODER_FILE,
+    HASHING_FILE,
+    ONNX_FILE,
+    EncoderChoice,
+    Precision,
+    Runtime,
+)
 from training_service.domain.plain_json import parse_plain
 from training_service.errors import ArtifactError, Fault, SafetyError, shown
 from training_service.ports import Encoder
+
+_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 
 
 def open_encoder(model_dir: Path) -> Encoder:
@@ -24,7 +34,7 @@ def open_encoder(model_dir: Path) -> Encoder:
     if choice.backend == "hashing":
         return _hashing(model_dir)
     if choice.backend == "onnx":
-        return OnnxEncoder(model_dir, choice.model_sha256)
+        return _served(model_dir, choice)
     return _reference(model_dir, choice)
 
 
@@ -32,6 +42,20 @@ def read_choice(model_dir: Path) -> EncoderChoice:
     """What ``encoder.json`` says; ``ArtifactError`` when it is missing or says nothing."""
     path = model_dir / ENCODER_FILE
     return EncoderChoice.from_record(_json(path), str(path))
+
+
+def identity_of(model_dir: Path) -> str:
+    """The identity that the encoder of a model folder would have; no model is loaded.
+
+    Raises:
+        ArtifactError: the folder does not say.
+    """
+    from training_service.adapters.encoders.sentence_transformer import reference_identity
+
+    choice = read_choice(model_dir)
+    if choice.backend == "hashing":
+        return _hashing(model_dir).identity
+    return choice.identity if choice.backend == "onnx" else reference_identity(choice.model_sha256)
 
 
 class EncoderLoader:
@@ -47,16 +71,54 @@ class EncoderLoader:
         return _reference(model_dir, read_choice(model_dir))
 
     def fast(self, model_dir: Path) -> Encoder:
-        """The encoder over the folder's ONNX export."""
+        """The encoder over the folder's fp32 ONNX export, whichever form serves."""
         _refuse_code(model_dir)
-        return OnnxEncoder(model_dir, read_choice(model_dir).model_sha256)
+        exact = EncoderChoice("onnx", None, "", read_choice(model_dir).model_sha256)
+        return _served(model_dir, exact)
 
-    def export(self, model_dir: Path, target: Path) -> None:
-        """Write the ONNX export of the folder's model to ``target``."""
+    def export(self, model_dir: Path, target: Path, *, is_traced: bool) -> None:
+        """Write the fp32 ONNX export of the folder's model to ``target``."""
         from training_service.adapters.encoders.sentence_transformer import export_onnx
 
         _refuse_code(model_dir)
-        export_onnx(model_dir, target)
+        export_onnx(model_dir, target, is_traced=is_traced)
+
+    def runtime(self, precision: Precision) -> Runtime:
+        """ONNX Runtime, but for bf16, and for int8 where OpenVINO is measured to be faster."""
+        from training_service.adapters.encoders import openvino
+
+        if precision == "bf16":
+            openvino.require_bf16()
+            return "openvino"
+        is_faster = precision == "int8" and openvino.is_installed() and adds_int8_products()
+        return "openvino" if is_faster else "onnxruntime"
+
+    def quantise(self, model_dir: Path, target: Path) -> None:
+        """Write the int8 form of the folder's fp32 export to ``target``."""
+        from training_service.adapters.encoders.quantising import quantise
+
+        _refuse_code(model_dir)
+        quantise(model_dir / ONNX_FILE, target, Tokenising(model_dir))
+
+
+def adds_int8_products(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies and adds 8-bit numbers in one step, where Linux tells."""
+    try:
+        words = set(cpu_info.read_text().split())
+    except OSError:
+        return False
+    return bool(words & _INT8_FLAGS)
+
+
+def _served(model_dir: Path, choice: EncoderChoice) -> Encoder:
+    if choice.runtime == "onnxruntime":
+        return onnx_encoder(model_dir, choice.served_file, choice.identity)
+    from training_service.adapters.encoders.openvino import openvino_encoder, require_bf16
+
+    if choice.precision == "bf16":
+        require_bf16()
+    hint = "bf16" if choice.precision == "bf16" else "f32"
+    return openvino_encoder(model_dir, choice.served_file, choice.identity, hint)
 
 
 def _refuse_code(model_dir: Path) -> None:
