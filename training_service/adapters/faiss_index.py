@@ -1,57 +1,68 @@
-"""Unit vectors become an exact FAISS index, one file, and the file an index again."""
+"""Unit vectors become a FAISS index, one file, and the file an index again."""
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Callable
+from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
+from training_service.adapters.faiss_kinds import built, gathered, set_effort
+from training_service.adapters.faiss_layout import Graph, Layout, read_layout
+from training_service.domain.index_kind import IndexSetting
 from training_service.domain.vectors import (
     Ids,
     Matrix,
     Neighbours,
     Vectors,
-    bad_rows,
     cosine_from_squared_l2,
 )
 from training_service.errors import ArtifactError, Fault
-from training_service.release.durable import write_bytes
+from training_service.release.durable import open_plain, unreadable, write_stream
 
 if TYPE_CHECKING:
     import faiss
 
-# How IndexIDMap around IndexFlatL2 starts; anything else is not handed to FAISS's reader, which
-# has been made to overflow and to exhaust memory by crafted files of other kinds.
-_OUTER = b"IxMp"
-_INNER = b"IxF2"
-_INNER_AT = 37
-_BYTES_BESIDES = 90  # two headers, and the lengths of vectors and ids
-_FLOAT_BYTES, _ID_BYTES = 4, 8
+_MOST_READ_BYTES = 512 * 1024 * 1024
+"""Files up to this size are read: a failing disk is then an error, and not the end of the process.
+
+Larger ones are mapped, which keeps what is not looked at out of memory.
+"""
+_ALIGNED_BYTES = 64
+_ASKED_OF_A_MAP = 4
+"""Queries at a time of a mapped index: each row that is ranked again brings 64 KB of neighbours
+into memory, so that a few dozen queries would bring in the whole file."""
+EXACT = IndexSetting("exact")
 
 
 class FaissIndex:
-    """``IndexFlatL2`` in ``IndexIDMap``: exact search, the same bytes for the same vectors."""
+    """An ``IndexIDMap`` around one of four kinds: the same bytes for the same vectors."""
 
-    def __init__(self, index: faiss.IndexIDMap, ids: Ids) -> None:
-        """Wrap ``index``, whose rows stand under ``ids`` in their order of insertion."""
+    def __init__(
+        self, index: faiss.IndexIDMap, setting: IndexSetting, vectors: Vectors, keep: object = None
+    ) -> None:
+        """Wrap ``index`` over ``vectors`` (ascending ids); ``keep`` is what must outlive it."""
         self._index = index
-        self._ids = ids
+        self._vectors = vectors
+        self._keep = keep
+        self.setting = setting
 
     @classmethod
-    def build(cls, vectors: Vectors) -> FaissIndex:
-        """Index ``vectors``, given in any order.
+    def build(cls, vectors: Vectors, setting: IndexSetting = EXACT) -> FaissIndex:
+        """Index ``vectors``, given in any order; the index looks at their memory, it has no own.
 
         Raises:
-            ArtifactError: a row is not finite or not of unit norm, or an id stands there twice.
+            ArtifactError: a row is not finite or not of unit norm, an id stands there twice, or
+                there are too few rows to train the kind of ``setting``.
         """
-        import faiss
-
-        _refuse_unsearchable(vectors)
         ordered = _ascending(vectors)
-        index = faiss.IndexIDMap(faiss.IndexFlatL2(ordered.dimension))
-        index.add_with_ids(np.ascontiguousarray(ordered.matrix), ordered.ids)
-        return cls(index, ordered.ids)
+        _refuse_unsearchable(ordered)
+        return cls(built(ordered, setting), setting, ordered)
 
     @classmethod
     def load(cls, path: Path) -> FaissIndex:
@@ -60,49 +71,47 @@ class FaissIndex:
         Raises:
             ArtifactError: missing, unreadable, damaged, or an index of another kind.
         """
-        import faiss
-
         try:
-            data = path.read_bytes()
+            with open_plain(path) as file:
+                layout = read_layout(file, path)
+                data, let_go = _content(file, layout)
         except OSError as problem:
-            raise ArtifactError(f"cannot read {path}: {problem.strerror}") from problem
-        _refuse_other_kinds(data, path)
-        # A damaged length must not make FAISS reserve more memory than the file could fill.
-        limit = faiss.get_deserialization_vector_byte_limit()
-        faiss.set_deserialization_vector_byte_limit(len(data))
-        try:
-            index: Any = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
-        except (RuntimeError, MemoryError) as problem:
-            why = str(problem).rpartition("Error: ")[2]
-            raise ArtifactError(f"{path} is a damaged FAISS index: {why}") from problem
-        finally:
-            faiss.set_deserialization_vector_byte_limit(limit)
-        ids = cast("Ids", faiss.vector_to_array(index.id_map))
-        if not len(ids) == index.ntotal == index.index.ntotal or index.d != index.index.d:
-            counts = f"{len(ids)} ids, {index.ntotal} and {index.index.ntotal} rows"
-            raise ArtifactError(f"{path} is a damaged FAISS index: {counts}")
-        expected = _BYTES_BESIDES + len(ids) * (index.d * _FLOAT_BYTES + _ID_BYTES)
-        if len(data) != expected:
-            what = f"found {len(data)} bytes, expected {expected}"
-            raise ArtifactError(f"{path} is a damaged FAISS index: {what}")
-        return cls(index, ids)
+            raise unreadable(path, problem) from problem
+        index = _parsed(data, path)
+        ids: Ids = index_ids(index)
+        if bool((ids[1:] <= ids[:-1]).any()):
+            raise ArtifactError(f"{path} is a damaged FAISS index: its ids do not ascend")
+        matrix = _matrix(index, layout, data, path)
+        vectors = Vectors(ids, matrix, let_go) if let_go else Vectors(ids, matrix)
+        return cls(index, layout.setting, vectors, data)
+
+    def with_effort(self, effort: int) -> FaissIndex:
+        """This index, from now on searched with another effort."""
+        setting = replace(self.setting, effort=effort)
+        set_effort(self._index, setting)
+        return FaissIndex(self._index, setting, self._vectors, self._keep)
 
     def save(self, path: Path) -> None:
-        """Write the index to ``path``, synced; FAISS's own writer may pass over a full disk.
+        """Write the index to ``path``, synced, without holding the file in memory.
 
         Raises:
             StorageError: the disk did not keep every byte.
         """
         import faiss
 
-        write_bytes(path, faiss.serialize_index(self._index).tobytes())
+        vendor: Any = faiss  # its stubs do not know every class
+
+        def put(write: Callable[[bytes], object]) -> None:
+            vendor.write_index(self._index, vendor.PyCallbackIOWriter(write))
+
+        write_stream(path, put)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._vectors)
 
     def ids(self) -> set[int]:
         """Every id that is stored."""
-        return set(self._ids.tolist())
+        return set(self._vectors.ids.tolist())
 
     def search(self, queries: Matrix, k: int) -> Neighbours:
         """The ``min(k, n)`` most similar rows of each query (q, d), best first.
@@ -117,24 +126,110 @@ class FaissIndex:
         if count < 1 or not len(queries):
             empty = (len(queries), max(count, 0))
             return Neighbours(np.empty(empty, dtype=np.int64), np.empty(empty, dtype=np.float32))
-        distance, ids = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
+        given = np.ascontiguousarray(queries, dtype=np.float32)
+        step = _ASKED_OF_A_MAP if self._vectors.is_mapped else len(given)
+        found = [self._found(given[i : i + step], count) for i in range(0, len(given), step)]
+        distance, ids = map(np.concatenate, zip(*found, strict=True))
         return Neighbours(ids, cosine_from_squared_l2(distance))
 
+    def _found(self, queries: Matrix, k: int) -> tuple[Matrix, Ids]:
+        """Squared distances and ids (q, k) of the nearest rows."""
+        distance, ids = self._index.search(queries, k, params=self._effort(k))
+        self._vectors.let_go()
+        return distance, ids
+
     def vectors(self) -> Vectors:
-        """Everything stored, in ascending order of id; one copy of the matrix is made."""
+        """Everything stored, in ascending order of id, without a copy but for ``ivf``."""
+        return self._vectors
+
+    def _effort(self, k: int) -> Any:  # noqa: ANN401 - FAISS has no types
+        """What a search for ``k`` rows sets otherwise than one for the nearest does."""
         import faiss
 
-        shape = (len(self), self._index.d)
-        flat: Any = faiss.downcast_index(self._index.index)
-        stored: Matrix = faiss.rev_swig_ptr(flat.get_xb(), shape[0] * shape[1]).reshape(shape)
-        order = np.argsort(self._ids, kind="stable")
-        return Vectors(self._ids[order], stored[order])
+        vendor: Any = faiss
+        if self.setting.kind == "pq":
+            factor = self.setting.effort / k**0.5
+            return vendor.IndexRefineSearchParameters(k_factor=max(1.0, factor))
+        if self.setting.kind == "hnsw":
+            return vendor.SearchParametersHNSW(efSearch=max(self.setting.effort, 2 * k))
+        return None
+
+
+def index_ids(index: faiss.IndexIDMap) -> Ids:
+    """The ids (n,) of an index, in the order of its rows."""
+    import faiss
+
+    return cast("Ids", faiss.vector_to_array(index.id_map))
+
+
+def _content(
+    file: BufferedReader, layout: Layout
+) -> tuple[npt.NDArray[np.uint8], Callable[[], None] | None]:
+    """The bytes of ``file`` and, if it is mapped, how to give back what looking at them takes."""
+    size = file.seek(0, 2)
+    if size > _MOST_READ_BYTES:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        data = np.frombuffer(mapped, dtype=np.uint8)
+        return data, lambda: mapped.madvise(mmap.MADV_DONTNEED)
+    room = np.empty(size + _ALIGNED_BYTES, dtype=np.uint8)
+    shift = -(room.ctypes.data + layout.matrix_at) % _ALIGNED_BYTES
+    data = room[shift : shift + size]
+    file.seek(0)
+    if file.readinto(data.data) != size:
+        raise OSError("the file became shorter while it was read")
+    return data, None
+
+
+def _parsed(data: npt.NDArray[np.uint8], path: Path) -> faiss.IndexIDMap:
+    """The index that looks at ``data``."""
+    import faiss
+
+    vendor: Any = faiss
+    # A damaged length must not make FAISS reserve more memory than the file could fill.
+    limit = faiss.get_deserialization_vector_byte_limit()
+    faiss.set_deserialization_vector_byte_limit(len(data))
+    try:
+        reader = vendor.ZeroCopyIOReader(vendor.swig_ptr(data), len(data))
+        return cast("faiss.IndexIDMap", vendor.read_index(reader))
+    except (RuntimeError, MemoryError) as problem:
+        why = str(problem).rpartition("Error: ")[2]
+        raise ArtifactError(f"{path} is a damaged FAISS index: {why}") from problem
+    finally:
+        faiss.set_deserialization_vector_byte_limit(limit)
+
+
+def _matrix(
+    index: faiss.IndexIDMap, layout: Layout, data: npt.NDArray[np.uint8], path: Path
+) -> Matrix:
+    """The vectors (n, d) in their order; refuses what a search would follow out of its arrays."""
+    import faiss
+
+    if layout.setting.kind == "ivf":
+        matrix, is_whole = gathered(index, layout.rows, layout.dimension)
+        if not is_whole:
+            raise ArtifactError(f"{path} is a damaged FAISS index: its lists miss a row")
+        return matrix
+    if layout.setting.kind == "hnsw":
+        inner: Any = faiss.downcast_index(index.index)
+        graph = inner.hnsw
+        parts = (graph.levels, graph.cum_nneighbor_per_level, graph.offsets)
+        levels, by_level, offsets = (faiss.vector_to_array(part) for part in parts)
+        links = faiss.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size())
+        entry = (graph.entry_point, graph.max_level)
+        if not Graph(levels, by_level, offsets, links, entry).is_sound():
+            raise ArtifactError(f"{path} is a damaged FAISS index: its graph leads nowhere")
+    # Not FAISS's own pointer: an array over ``data`` keeps the memory for as long as it lives.
+    figures = np.frombuffer(
+        data, np.float32, layout.rows * layout.dimension, offset=layout.matrix_at
+    )
+    figures.flags.writeable = False
+    return figures.reshape(layout.rows, layout.dimension)
 
 
 def _refuse_unsearchable(vectors: Vectors) -> None:
     faults = [
         Fault(f"id {int(vectors.ids[row]):016x}", "its vector is not finite or not of unit norm")
-        for row in bad_rows(vectors.matrix)
+        for row in vectors.bad_rows()
     ]
     numbers, counts = np.unique(vectors.ids, return_counts=True)
     faults += [
@@ -147,15 +242,6 @@ def _refuse_unsearchable(vectors: Vectors) -> None:
 
 def _ascending(vectors: Vectors) -> Vectors:
     if bool((vectors.ids[1:] > vectors.ids[:-1]).all()):
-        return vectors
-    order = np.argsort(vectors.ids)
+        return Vectors(vectors.ids, np.ascontiguousarray(vectors.matrix), vectors.let_go)
+    order = np.argsort(vectors.ids, kind="stable")
     return Vectors(vectors.ids[order], vectors.matrix[order])
-
-
-def _refuse_other_kinds(data: bytes, path: Path) -> None:
-    outer, inner = data[:4], data[_INNER_AT : _INNER_AT + 4]
-    if (outer, inner) != (_OUTER, _INNER):
-        raise ArtifactError(
-            f"{path} is not an IndexFlatL2 in an IndexIDMap: "
-            f"found {outer!r} around {inner!r}, expected {_OUTER!r} around {_INNER!r}"
-        )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from training_service.domain.plain_json import PlainJsonError, parse_plain
-from training_service.domain.records import IndexForm, IndexRow, RowKind
+from training_service.domain.records import IndexForm, IndexRow, RowKind, content_ids, row_ids
 from training_service.domain.vectors import Ids
 from training_service.errors import ArtifactError, Fault, shown
 
@@ -21,9 +20,12 @@ INDEX_FILE = "index.faiss"
 META_FILE = "meta.json"
 CHROMA_FOLDER = "chroma"
 
+IndexType = Literal["auto", "exact", "pq", "hnsw", "ivf"]
+
 _SCHEMA_VERSION = 1
 _RECIPE = "semantic-index"
 _COLUMNS = ("int_ids", "orig_keys", "texts", "kinds")
+_KINDS: dict[str, RowKind] = {kind: kind for kind in get_args(RowKind)}
 _MAX_NAME_CHARS = 120
 _KEYS = ("schema_version", "recipe", "dimension", "count", "form", *_COLUMNS, "labels")
 
@@ -55,16 +57,11 @@ class IndexMeta:
         Raises:
             ArtifactError: two rows have one content id, or a concept has no label.
         """
-        by_id: dict[int, IndexRow] = {}
-        for row in rows:
-            held = by_id.setdefault(row.id, row)
-            if held is not row:
-                texts = f"{shown(held.text)} and {shown(row.text)}"
-                raise ArtifactError(
-                    f"two rows of the index have the content id {row.id:016x}: {texts}",
-                    hint="remove one of them from the canonical data or the feedback",
-                )
-        ordered = tuple(by_id[number] for number in sorted(by_id))
+        given = tuple(rows)
+        ids = row_ids(given)
+        order = np.argsort(ids, kind="stable")
+        ordered = tuple(given[place] for place in order.tolist())
+        _refuse_same_ids(ordered, ids[order])
         keys = sorted({row.key for row in ordered})
         unnamed = [Fault(f"concept {shown(key)}", "no label") for key in keys if key not in labels]
         if unnamed:
@@ -77,23 +74,45 @@ class IndexMeta:
     @cached_property
     def ids(self) -> Ids:
         """The content ids (n,) int64, ascending."""
-        return np.array([row.id for row in self.rows], dtype=np.int64)
+        return row_ids(self.rows)
 
     def to_bytes(self) -> bytes:
         """The file, byte for byte the same for the same content."""
-        content = {
+        content: dict[str, object] = {
             "schema_version": _SCHEMA_VERSION,
             "recipe": _RECIPE,
             "dimension": self.dimension,
             "count": len(self.rows),
             "form": self.form,
-            "int_ids": self.ids.tolist(),
-            "orig_keys": [row.key for row in self.rows],
-            "texts": [row.text for row in self.rows],
-            "kinds": [row.kind for row in self.rows],
-            "labels": dict(sorted(self.labels.items())),
         }
-        return (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        parts = [_dumped(content)[:-1]]
+        # A column at a time: all of them at once would stand in memory thrice.
+        columns: dict[str, Callable[[], object]] = {
+            "int_ids": self.ids.tolist,
+            "orig_keys": lambda: [row.key for row in self.rows],
+            "texts": lambda: [row.text for row in self.rows],
+            "kinds": lambda: [row.kind for row in self.rows],
+            "labels": lambda: dict(sorted(self.labels.items())),
+        }
+        for name, column in columns.items():
+            parts += [f', "{name}": '.encode(), _dumped(column())]
+        return b"".join([*parts, b"}\n"])
+
+
+def _dumped(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _refuse_same_ids(rows: Sequence[IndexRow], ids: Ids) -> None:
+    """Refuse ``rows``, ascending by ``ids`` (n,), when two of them stand under one."""
+    twice = np.flatnonzero(ids[1:] == ids[:-1])
+    if len(twice):
+        first, second = rows[twice[0]], rows[twice[0] + 1]
+        raise ArtifactError(
+            f"two rows of the index have the content id {first.id:016x}: "
+            f"{shown(first.text)} and {shown(second.text)}",
+            hint="remove one of them from the canonical data or the feedback",
+        )
 
 
 def read_meta(path: Path) -> IndexMeta:
@@ -124,9 +143,15 @@ def parse_meta(data: bytes, source: str) -> IndexMeta:
     faults = _head_faults(content) or _column_faults(content) or _row_faults(content)
     if faults:
         raise ArtifactError(f"{source} does not describe an index", faults=faults)
-    columns = zip(content["orig_keys"], content["texts"], content["kinds"], strict=True)
-    rows = tuple(IndexRow(*row) for row in columns)
-    return IndexMeta(content["dimension"], content["form"], rows, content["labels"])
+    return IndexMeta(content["dimension"], content["form"], _rows(content), content["labels"])
+
+
+def _rows(content: dict[str, Any]) -> tuple[IndexRow, ...]:
+    """The rows of checked columns; one text object for each concept, however often it stands."""
+    key_of = {key: key for key in content["labels"]}
+    keys = map(key_of.__getitem__, content["orig_keys"])
+    kinds = map(_KINDS.__getitem__, content["kinds"])
+    return tuple(map(IndexRow, keys, content["texts"], kinds, content["int_ids"]))
 
 
 def _head_faults(content: dict[str, Any]) -> list[Fault]:
@@ -161,30 +186,43 @@ def _column_faults(content: dict[str, Any]) -> list[Fault]:
             continue
         if len(column) != content["count"]:
             faults.append(_fault(name, len(column), f"{content['count']} items as in count"))
-        is_right = _is_integer if name == "int_ids" else _is_text
-        kind = "an integer" if name == "int_ids" else "a text"
-        faults += [
-            _fault(f"{name}[{i}]", item, kind)
-            for i, item in enumerate(column)
-            if not is_right(item)
-        ]
+        if name == "int_ids":
+            faults += _item_faults(name, column, int, _is_integer, "an integer")
+        else:
+            faults += _item_faults(name, column, str, _is_text, "a text")
     return faults
+
+
+def _item_faults(
+    name: str, column: list[Any], kind: type, is_right: Callable[[object], bool], expected: str
+) -> list[Fault]:
+    """The items that are not ``expected``; only a column that holds one is looked at singly."""
+    if set(map(type, column)) <= {kind} and (kind is int or _is_text("".join(column))):
+        return []
+    return [
+        _fault(f"{name}[{i}]", item, expected)
+        for i, item in enumerate(column)
+        if not is_right(item)
+    ]
 
 
 def _row_faults(content: dict[str, Any]) -> list[Fault]:
     numbers, keys, texts, kinds = (content[name] for name in _COLUMNS)
-    faults = [
-        _fault(f"kinds[{i}]", kind, " or ".join(get_args(RowKind)))
-        for i, kind in enumerate(kinds)
-        if kind not in get_args(RowKind)
-    ]
-    for i, (number, key, text) in enumerate(zip(numbers, keys, texts, strict=True)):
-        if number != IndexRow(key, text, "synonym").id:
-            faults.append(_fault(f"int_ids[{i}]", number, "the content id of its key and text"))
+    faults: list[Fault] = []
+    if not set(kinds) <= _KINDS.keys():
+        faults += [
+            _fault(f"kinds[{i}]", kind, " or ".join(_KINDS))
+            for i, kind in enumerate(kinds)
+            if kind not in _KINDS
+        ]
+    found = np.array(numbers, dtype=np.int64)
     faults += [
-        _fault(f"int_ids[{i + 1}]", after, f"more than {before}, the id before it")
-        for i, (before, after) in enumerate(pairwise(numbers))
-        if after <= before
+        _fault(f"int_ids[{i}]", numbers[i], "the content id of its key and text")
+        for i in np.flatnonzero(found != content_ids(keys, texts))
+    ]
+    faults += [
+        _fault(f"int_ids[{i + 1}]", numbers[i + 1], f"more than {numbers[i]}, the id before it")
+        for i in np.flatnonzero(found[1:] <= found[:-1])
     ]
     labels = content["labels"]
     faults += [

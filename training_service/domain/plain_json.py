@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from training_service.errors import shown
 
 MAX_DEPTH = 64
 
-_MAX_DIGITS = 19
+_CONTAINERS = frozenset({list, dict})
 _LARGEST = 2**63 - 1
 
 
@@ -35,23 +36,34 @@ def parse_plain(data: bytes) -> Any:  # noqa: ANN401 - JSON has no narrower type
     except PlainJsonError:
         raise
     except ValueError as problem:
-        raise PlainJsonError(str(problem)) from problem
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        _refuse_depth(value)
+        what = "a number is out of range" if "integer string" in str(problem) else str(problem)
+        raise PlainJsonError(what) from problem
+    _refuse_large_and_deep(value)
     return value
 
 
-def _refuse_depth(value: object) -> None:
-    level = [value] if isinstance(value, list | dict) else []
-    for _ in range(MAX_DEPTH):
-        level = [
-            item
-            for each in level
-            for item in (each.values() if isinstance(each, dict) else each)
-            if isinstance(item, list | dict)
-        ]
-    if level:
-        raise _too_deep()
+def _refuse_large_and_deep(value: object) -> None:
+    """Look at the integers level by level and column by column, which spares a hook for each."""
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for container in level:
+            items = container.values() if isinstance(container, dict) else container
+            kinds = set(map(type, items))
+            if int in kinds:
+                _refuse_large(item for item in items if type(item) is int)
+            if not kinds.isdisjoint(_CONTAINERS):
+                below += [item for item in items if type(item) in _CONTAINERS]
+        level = below
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _refuse_large(integers: Iterator[int]) -> None:
+    for value in integers:
+        if not -_LARGEST <= value <= _LARGEST:
+            raise PlainJsonError(f"the number {str(value)[:40]} is out of range")
 
 
 def _too_deep() -> PlainJsonError:
@@ -67,13 +79,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _integer(spelling: str) -> int:
-    value = int(spelling) if len(spelling) <= _MAX_DIGITS + 1 else None
-    if value is None or not -_LARGEST <= value <= _LARGEST:
-        raise PlainJsonError(f"the number {spelling[:40]} is out of range")
-    return value
-
-
 def _finite(spelling: str) -> float:
     value = float(spelling)
     if not math.isfinite(value):
@@ -87,7 +92,6 @@ def _no_constant(name: str) -> NoReturn:
 
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique_keys,
-    parse_int=_integer,
     parse_float=_finite,
     parse_constant=_no_constant,
 )

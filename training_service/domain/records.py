@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from operator import attrgetter
+from typing import Literal, cast
+
+import numpy as np
+import numpy.typing as npt
 
 IdKind = Literal["text", "code"]
 RowKind = Literal["synonym", "feedback"]
@@ -25,7 +29,17 @@ def content_id(key: str, text: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-@dataclass(frozen=True)
+def content_ids(keys: Iterable[str], texts: Iterable[str]) -> npt.NDArray[np.int64]:
+    """The content ids (n,) of many rows; a text without UTF-8 bytes raises UnicodeEncodeError."""
+    sha256 = hashlib.sha256
+    heads = [
+        sha256(f"{key}\0{text}".encode()).digest()[:8]
+        for key, text in zip(keys, texts, strict=True)
+    ]
+    return (np.frombuffer(b"".join(heads), dtype=">u8") >> 1).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
 class CanonicalEntry:
     """One concept: its id, the label shown to people, and every text that names it.
 
@@ -70,7 +84,7 @@ class Canonical:
         return sum(len(entry.texts) for entry in self.entries)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FeedbackRow:
     """One answer of a reviewer: does ``query`` mean the concept ``key``?
 
@@ -125,7 +139,7 @@ class Feedback:
         return tuple(row for row in self.rows if not row.correct)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledQuery:
     """All that feedback says of one query: ``gold`` concepts, ``rejected`` ones, latest time."""
 
@@ -155,25 +169,37 @@ def _labelled(group: str, rows: list[FeedbackRow]) -> LabelledQuery:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexRow:
-    """One vector of an index: the concept it votes for, the text it embeds, and its origin."""
+    """One vector of an index: the concept it votes for, the text it embeds, and its origin.
+
+    ``known_id`` is the content id where somebody has worked it out already.
+    """
 
     key: str
     text: str
     kind: RowKind
+    known_id: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> int:
         """The content id, the same in FAISS, in Chroma (as 16 hex digits) and in ``meta.json``."""
-        return content_id(self.key, self.text)
+        if self.known_id is None:
+            object.__setattr__(self, "known_id", content_id(self.key, self.text))
+        return cast("int", self.known_id)
+
+
+def row_ids(rows: Sequence[IndexRow]) -> npt.NDArray[np.int64]:
+    """The content ids (n,) of ``rows``, in their order."""
+    return np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
 
 
 def ordered_rows(rows: Iterable[IndexRow]) -> tuple[IndexRow, ...]:
     """The rows by (concept, text), each pair once; a synonym wins over the same text confirmed."""
-    best: dict[tuple[str, str], IndexRow] = {}
-    for row in rows:
-        held = best.get((row.key, row.text))
-        if held is None or row.kind == "synonym":
-            best[row.key, row.text] = row
-    return tuple(best[pair] for pair in sorted(best))
+    kept: list[IndexRow] = []
+    for row in sorted(rows, key=attrgetter("key", "text")):
+        if not kept or kept[-1].text != row.text or kept[-1].key != row.key:
+            kept.append(row)
+        elif row.kind == "synonym":
+            kept[-1] = row
+    return tuple(kept)

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import BufferedReader
@@ -74,6 +74,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with storage_errors("write", path), _aside(path) as temporary:
         _write_new(temporary, data)
+        temporary.rename(path)
+        sync_folder(path.parent)
+
+
+def write_stream(path: Path, put: Callable[[Callable[[bytes], object]], object]) -> None:
+    """Like ``write_bytes`` for content too large to hold: ``put`` hands it to its argument.
+
+    Raises:
+        StorageError: as ``write_bytes`` does.
+    """
+    with storage_errors("write", path), _aside(path) as temporary:
+        _write_new_by(temporary, put)
         temporary.rename(path)
         sync_folder(path.parent)
 
@@ -217,12 +229,23 @@ def _aside(path: Path) -> Iterator[Path]:
 
 
 def _write_new(path: Path, data: bytes) -> None:
+    _write_new_by(path, lambda write: write(data))
+
+
+def _write_new_by(path: Path, put: Callable[[Callable[[bytes], object]], object]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o644), "wb") as file:
-        file.write(data)
+        given = 0
+
+        def write(data: bytes) -> None:
+            nonlocal given
+            file.write(data)
+            given += len(data)
+
+        put(write)
         file.flush()
         os.fsync(file.fileno())
-    _check_size(path, len(data))
+    _check_size(path, given)
 
 
 def _check_size(path: Path, expected: int) -> None:

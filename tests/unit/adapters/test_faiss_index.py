@@ -32,6 +32,15 @@ def test_the_file_is_what_the_contract_names(tmp_path: Path) -> None:
     assert type(faiss.downcast_index(index.index)) is faiss.IndexFlatL2
 
 
+def test_the_file_is_what_faiss_writes_of_vectors_added_to_it(tmp_path: Path) -> None:
+    """An index that looks at the caller's memory has the bytes of one that copied it."""
+    vectors = random_vectors(50, 8)
+    copied = faiss.IndexIDMap(faiss.IndexFlatL2(8))
+    copied.add_with_ids(vectors.matrix, vectors.ids)
+    FaissIndex.build(vectors).save(tmp_path / "index.faiss")
+    assert (tmp_path / "index.faiss").read_bytes() == faiss.serialize_index(copied).tobytes()
+
+
 @pytest.mark.parametrize("figure", [np.nan, np.inf, 0.0, 3.0])
 def test_a_vector_that_cannot_be_searched_is_refused(figure: float) -> None:
     """NaN, infinity, zero and any other norm than one are refused, naming every such id."""

@@ -15,6 +15,8 @@ from training_service.domain.plain_json import MAX_DEPTH, PlainJsonError, parse_
         (b"[1e999]", "the number 1e999 is out of range"),
         (b"9223372036854775808", "out of range"),
         (b"9" * 5000, "out of range"),
+        (b'{"a": [[1], {"b": -9223372036854775808}]}', "-9223372036854775808 is out of range"),
+        (b'["a", 1, 18446744073709551616]', "18446744073709551616 is out of range"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "nested more than 64 levels"),
         (b"[" * 100_000, "nested more than 64 levels"),
         (b'"\xff"', "can't decode byte 0xff"),
