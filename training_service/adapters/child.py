@@ -2,6 +2,9 @@
 
 Answers go to stdout, one JSON object a line after a record separator (RFC 7464), so that what
 libraries print there is told apart. The first argument is always the parent's process id.
+
+In a conversation requests come on stdin: one JSON object a line, and behind it as many bytes as
+its ``sizes`` add up to. The last answer to each has the key ``done``.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
 from training_service.errors import TrainError
 
@@ -53,3 +56,24 @@ def send(answer: dict[str, Any]) -> None:
     """Tell the waiting process something; any word shows that this one is still alive."""
     sys.stdout.buffer.write(b"\n" + SEPARATOR + json.dumps(answer).encode() + b"\n")
     sys.stdout.buffer.flush()
+
+
+Request = tuple[dict[str, Any], list[bytes]]
+"""What is asked for, and the payloads that come with it."""
+
+
+def request_bytes(head: dict[str, Any], payloads: list[bytes]) -> bytes:
+    """A request as it is sent to a child."""
+    sizes = [len(payload) for payload in payloads]
+    return b"".join([json.dumps({**head, "sizes": sizes}).encode(), b"\n", *payloads])
+
+
+def requests(stream: BinaryIO) -> Iterator[Request]:
+    """The requests of the parent until it has no more; EOFError for one that is cut short."""
+    while line := stream.readline():
+        head = json.loads(line)
+        sizes = head.pop("sizes")
+        payloads = [stream.read(size) for size in sizes]
+        if [len(payload) for payload in payloads] != sizes:
+            raise EOFError("the request ends before its bytes do")
+        yield head, payloads

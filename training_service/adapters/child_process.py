@@ -12,12 +12,12 @@ import selectors
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from training_service.adapters.child import SEPARATOR
+from training_service.adapters.child import SEPARATOR, request_bytes
 from training_service.errors import shown
 from training_service.release.durable import storage_errors
 
@@ -60,7 +60,7 @@ class ChildProcess:
             StorageError: the system cannot start it or talk to it.
         """
         last: dict[str, Any] = {}
-        said: deque[str] = deque(maxlen=3)
+        said = _Said()
         with storage_errors("run", Path(sys.executable)), ExitStack() as ending:
             child = self._started(arguments)
             ending.enter_context(child)
@@ -68,21 +68,36 @@ class ChildProcess:
             ending.callback(child.kill)
             _give(child.stdin, stdin)
             try:
-                for line in _lines(child.stdout, self._silence_s):
-                    words, separator, answer = line.partition(SEPARATOR)
-                    if separator:
-                        last = json.loads(answer)
-                        on_answer(last)
-                    elif words.strip():
-                        said.append(words.decode("utf-8", "replace").strip())
+                for last in said.answers(_lines(child.stdout, self._silence_s)):
+                    on_answer(last)
                 child.wait(self._silence_s)
             except (TimeoutError, subprocess.TimeoutExpired) as problem:
-                raise ChildError("silent", f"no answer for {self._silence_s:g} s") from problem
+                raise _silent(self._silence_s) from problem
         if "error" in last:
             raise ChildError(last["error"], last["detail"])
         if child.returncode:
-            raise ChildError("died", _end_of(child.returncode, said))
+            raise ChildError("died", said.end(child.returncode))
         return last
+
+    @contextmanager
+    def conversation(self, arguments: list[str]) -> Iterator[Conversation]:
+        """A child that answers one request after the other; it is gone when the context ends.
+
+        Start it in a thread that lives as long: the kernel ends a child with the thread that
+        started it. Only an end without an exception lets it finish by itself.
+
+        Raises:
+            ChildError: it failed, died or fell silent.
+            StorageError: the system cannot start it or talk to it.
+        """
+        with ExitStack() as ending:
+            with storage_errors("run", Path(sys.executable)):
+                child = self._started(arguments)
+            ending.enter_context(child)
+            ending.callback(child.kill)
+            talk = Conversation(child, self._silence_s)
+            yield talk
+            talk.end()
 
     def _started(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         # -P keeps the folder the child stands in off its import path.
@@ -100,6 +115,85 @@ class ChildProcess:
                 **self._environment,
             },
         )
+
+
+class Conversation:
+    """Requests to a running child and its answers; silence counts only while one is due."""
+
+    def __init__(self, child: subprocess.Popen[bytes], silence_s: float) -> None:
+        """Talk to ``child``, whose streams are pipes; see ``adapters.child`` for their form."""
+        self._child = child
+        self._silence_s = silence_s
+        self._said = _Said()
+        self._answers = self._said.answers(_lines(child.stdout, silence_s))
+
+    def ask(
+        self,
+        head: dict[str, Any],
+        payloads: Sequence[bytes] = (),
+        on_answer: Callable[[dict[str, Any]], None] = lambda _answer: None,
+    ) -> dict[str, Any]:
+        """The last answer to this request; each one before it is shown to ``on_answer``.
+
+        Raises what ``ChildProcess.conversation`` raises.
+        """
+        try:
+            with storage_errors("talk to", Path(sys.executable)), suppress(BrokenPipeError):
+                _send(self._child.stdin, request_bytes(head, list(payloads)), self._silence_s)
+            for answer in self._answers:
+                if "error" in answer:
+                    raise ChildError(answer["error"], answer["detail"])
+                if "done" in answer:
+                    return answer
+                on_answer(answer)
+            status = self._child.wait(self._silence_s)
+        except (TimeoutError, subprocess.TimeoutExpired) as problem:
+            raise _silent(self._silence_s) from problem
+        raise ChildError("died", self._said.end(status))
+
+    def kill(self) -> None:
+        """End the child at once; for any thread."""
+        self._child.kill()
+
+    def end(self) -> None:
+        """Have the child finish what it holds open; raises as ``ask`` does when it cannot."""
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+        try:
+            for _answer in self._answers:
+                continue
+            status = self._child.wait(self._silence_s)
+        except (TimeoutError, subprocess.TimeoutExpired) as problem:
+            raise _silent(self._silence_s) from problem
+        if status:
+            raise ChildError("died", self._said.end(status))
+
+
+class _Said:
+    """What a child prints: answers, and the last other words, which may tell how it ended."""
+
+    def __init__(self) -> None:
+        self._words: deque[str] = deque(maxlen=3)
+
+    def answers(self, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+        """The answers among ``lines``, as they come."""
+        for line in lines:
+            words, separator, answer = line.partition(SEPARATOR)
+            if separator:
+                yield json.loads(answer)
+            elif words.strip():
+                self._words.append(words.decode("utf-8", "replace").strip())
+
+    def end(self, status: int) -> str:
+        """How a child with this exit status ended, for people."""
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        words = shown(" / ".join(self._words)) if self._words else "no word"
+        told = f"the process that opened it ended with {how} and {words}"
+        return f"{told}; damaged, or out of memory"
+
+
+def _silent(silence_s: float) -> ChildError:
+    return ChildError("silent", f"no answer for {silence_s:g} s")
 
 
 def _give(pipe: IO[bytes] | None, data: bytes) -> None:
@@ -132,7 +226,15 @@ def _lines(pipe: IO[bytes] | None, silence_s: float) -> Iterator[bytes]:
     raise TimeoutError
 
 
-def _end_of(status: int, said: deque[str]) -> str:
-    how = f"signal {-status}" if status < 0 else f"status {status}"
-    words = shown(" / ".join(said)) if said else "no word"
-    return f"the process that opened it ended with {how} and {words}; damaged, or out of memory"
+def _send(pipe: IO[bytes] | None, data: bytes, silence_s: float) -> None:
+    """Write ``data``; TimeoutError when the reader takes nothing for ``silence_s``."""
+    if pipe is None:
+        return
+    os.set_blocking(pipe.fileno(), False)
+    rest = memoryview(data)
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_WRITE)
+        while rest:
+            if not selector.select(silence_s):
+                raise TimeoutError
+            rest = rest[os.write(pipe.fileno(), rest) :]

@@ -7,6 +7,7 @@ file can reconfigure Chroma; so the service itself works through ``chroma_proces
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from training_service.domain.collection import content_digest
+from training_service.domain.collection import LARGEST_BATCH, ContentDigest, even_bounds
 from training_service.domain.records import IndexRow
 from training_service.domain.vectors import Ids, Matrix, Neighbours, Vectors
 from training_service.errors import ArtifactError
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from chromadb.api import ClientAPI
 
 COLLECTION = "canonical"
-LARGEST_BATCH = 5_000
 
+_MAKER = "chromadb"
 _QUERIES_AT_ONCE = 256
-_ROWS_AT_ONCE = 10_000
+_ROWS_AT_ONCE = 5_000
 # Measured on the 43,974 O*NET titles with 3,000 queries: the nearest row always agreed with exact
 # search, and 57 queries missed one of the ten nearest. Half the links missed a nearest row and
 # more of the others; twice the construction effort misses 18 and takes 70 % longer.
@@ -58,24 +59,66 @@ class ChromaIndex:
         batch: int = LARGEST_BATCH,
     ) -> ChromaIndex:
         """Write a new collection into the folder ``path``; ``rows`` stand as ``vectors`` do."""
-        bounds = _even_bounds(len(vectors), batch)
-        graph = _GRAPH | _flushed_after_each(bounds)
+        bounds = even_bounds(len(vectors), batch)
+        index = cls.create(path, min((b - a for a, b in pairwise(bounds)), default=0))
+        for start, end in pairwise(bounds):
+            part = Vectors(vectors.ids[start:end], vectors.matrix[start:end])
+            index.put(part, rows[start:end])
+            progress(end - start)
+        return index
+
+    @classmethod
+    def create(cls, path: Path, batch: int) -> ChromaIndex:
+        """A new, empty collection in the folder ``path``, to be filled ``batch`` rows at a time.
+
+        A batch of at least so many reaches the graph's files at once. By default the last rows
+        stay in a log which every reader has to replay at each opening.
+        """
+        flushed = {"sync_threshold": max(2, batch), "batch_size": max(2, batch)}
         client = _client(path)
         collection = client.create_collection(
-            COLLECTION, embedding_function=None, configuration=cast("Any", {"hnsw": graph})
+            COLLECTION,
+            embedding_function=None,
+            configuration=cast("Any", {"hnsw": _GRAPH | flushed}),
+            metadata={_MAKER: _version()},
         )
-        names = [f"{number:016x}" for number in vectors.ids.tolist()]
-        for start, end in pairwise(bounds):
-            part = rows[start:end]
-            # Not add: that one passes over ids it already has, in silence.
-            collection.upsert(
-                ids=names[start:end],
-                embeddings=vectors.matrix[start:end],
-                documents=[row.text for row in part],
-                metadatas=[{"key": row.key, "kind": row.kind} for row in part],
-            )
-            progress(end - start)
         return cls(client, collection)
+
+    @classmethod
+    def open_to_change(cls, path: Path) -> ChromaIndex:
+        """Open a collection to which little is done, all of which reaches the graph's files.
+
+        Raises:
+            ArtifactError: there is none, or one that ``create`` would make otherwise.
+        """
+        with cls.open(path) as index:
+            index._let_change(path)  # noqa: SLF001 - one of this class
+        return cls.open(path)
+
+    def _let_change(self, path: Path) -> None:
+        """Have every change flushed, from the next opening on."""
+        graph = cast("Any", self._collection.configuration["hnsw"] or {})
+        found = {name: graph.get(name) for name in _GRAPH}
+        maker = (self._collection.metadata or {}).get(_MAKER)
+        if found != _GRAPH or maker != _version():
+            raise ArtifactError(f"{path} was made by {maker} with {found}, not as it is now")
+        self._collection.modify(configuration={"hnsw": {"sync_threshold": 2}})
+
+    def put(self, vectors: Vectors, rows: Sequence[IndexRow]) -> None:
+        """Add at most ``LARGEST_BATCH`` rows, or replace those under the same ids."""
+        # Not add: that one passes over ids it already has, in silence.
+        self._collection.upsert(
+            ids=[_name(number) for number in vectors.ids.tolist()],
+            embeddings=vectors.matrix,
+            documents=[row.text for row in rows],
+            metadatas=[{"key": row.key, "kind": row.kind} for row in rows],
+        )
+
+    def drop(self, ids: Ids) -> None:
+        """Remove the rows under ``ids``."""
+        for start in range(0, len(ids), LARGEST_BATCH):
+            names = [_name(number) for number in ids[start : start + LARGEST_BATCH].tolist()]
+            self._collection.delete(ids=names)
 
     @classmethod
     def open(cls, path: Path) -> ChromaIndex:
@@ -115,8 +158,7 @@ class ChromaIndex:
 
     def ids(self) -> set[int]:
         """Every id that is stored."""
-        pages = self._pages([])
-        return {int(name, 16) for page in pages for name in page["ids"]}
+        return set(self._ascending_ids().tolist())
 
     def search(self, queries: Matrix, k: int) -> Neighbours:
         """The ``min(k, n)`` most similar rows of each query (q, d), best first.
@@ -148,31 +190,65 @@ class ChromaIndex:
 
     def vectors(self) -> Vectors:
         """Everything stored, in ascending order of id."""
-        return self._stored(no_progress)[0]
+        ids = self._ascending_ids()
+        pages = [page.matrix for page in self._pages(ids, ["embeddings"])]
+        return Vectors(ids, np.concatenate(pages) if pages else np.empty((0, 0), np.float32))
 
-    def content_sha256(self, progress: Progress = no_progress) -> str:
-        """The digest of what is stored, read back row by row; see ``content_digest``."""
-        return content_digest(*self._stored(progress))
+    def content(self, progress: Progress = no_progress) -> tuple[Ids, str]:
+        """The ids (n,), ascending, and the digest of what is stored, read back page by page."""
+        ids, digest = self._ascending_ids(), ContentDigest()
+        for page in self._pages(ids, ["embeddings", "documents", "metadatas"]):
+            digest.add(Vectors(page.ids, page.matrix), page.rows)
+            progress(len(page.ids))
+        return ids, digest.hexdigest()
 
-    def _stored(self, progress: Progress) -> tuple[Vectors, list[IndexRow]]:
-        pages = []
-        for page in self._pages(["embeddings", "documents", "metadatas"]):
-            pages.append(page)
-            progress(len(page["ids"]))
-        ids = np.array([int(name, 16) for page in pages for name in page["ids"]], dtype=np.int64)
-        order = np.argsort(ids, kind="stable")
-        matrix = np.concatenate([page["embeddings"] for page in pages]).astype(np.float32)
-        texts = [text for page in pages for text in page["documents"]]
-        notes = [note for page in pages for note in page["metadatas"]]
-        rows = [IndexRow(notes[i]["key"], texts[i], notes[i]["kind"]) for i in order.tolist()]
-        return Vectors(ids[order], matrix[order]), rows
+    def _ascending_ids(self) -> Ids:
+        """Every id; Chroma cannot give 32,766 rows at once."""
+        names = [
+            name
+            for offset in range(0, len(self), _ROWS_AT_ONCE)
+            for name in self._collection.get(include=[], limit=_ROWS_AT_ONCE, offset=offset)["ids"]
+        ]
+        return np.array(sorted(int(name, 16) for name in names), dtype=np.int64)
 
-    def _pages(self, include: list[str]) -> Iterator[Any]:
-        """Everything stored, at least one page; Chroma cannot give 32,766 rows at once."""
-        for offset in range(0, max(len(self), 1), _ROWS_AT_ONCE):
-            yield self._collection.get(
-                include=cast("Any", include), limit=_ROWS_AT_ONCE, offset=offset
-            )
+    def _pages(self, ids: Ids, include: list[str]) -> Iterator[_Page]:
+        """The rows under ``ids`` in their order."""
+        for start in range(0, len(ids), _ROWS_AT_ONCE):
+            part = ids[start : start + _ROWS_AT_ONCE]
+            names = [_name(number) for number in part.tolist()]
+            found = self._collection.get(ids=names, include=cast("Any", include))
+            place = {name: i for i, name in enumerate(found["ids"])}
+            if len(place) < len(names):
+                raise ArtifactError(f"Chroma gives {len(place)} of the {len(names)} rows it lists")
+            yield _Page.of(part, [place[name] for name in names], cast("Any", found))
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Rows as Chroma gave them; ``rows`` is empty unless texts were asked for."""
+
+    ids: Ids
+    matrix: Matrix
+    rows: list[IndexRow]
+
+    @classmethod
+    def of(cls, ids: Ids, places: list[int], found: dict[str, Any]) -> _Page:
+        """The rows under ``ids``, which stand in what was ``found`` at ``places``."""
+        texts, notes = found["documents"] or [], found["metadatas"] or []
+        with_texts = places if texts else []
+        rows = [IndexRow(notes[i]["key"], texts[i], notes[i]["kind"]) for i in with_texts]
+        return cls(ids, np.asarray(found["embeddings"], dtype=np.float32)[places], rows)
+
+
+def _name(number: int) -> str:
+    """A content id as Chroma has it."""
+    return f"{number:016x}"
+
+
+def _version() -> str:
+    import chromadb
+
+    return str(chromadb.__version__)
 
 
 def _client(path: Path) -> ClientAPI:
@@ -184,18 +260,3 @@ def _client(path: Path) -> ClientAPI:
 
 def _close(client: ClientAPI) -> None:
     cast("Any", client).close()
-
-
-def _even_bounds(count: int, batch: int) -> list[int]:
-    """Where batches of (almost) equal size, none above ``batch``, start and end."""
-    parts = -(-count // batch)
-    return [count * part // parts for part in range(parts + 1)]
-
-
-def _flushed_after_each(bounds: list[int]) -> dict[str, int]:
-    """Settings under which every batch reaches the graph's files.
-
-    By default the last rows stay in a log which every reader has to replay at each opening.
-    """
-    smallest = min((end - start for start, end in pairwise(bounds)), default=0)
-    return {"sync_threshold": max(2, smallest), "batch_size": max(2, smallest)}

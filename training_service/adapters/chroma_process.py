@@ -1,4 +1,4 @@
-"""The building, reading and checking of Chroma collections become answers of a child process.
+"""The writing, reading and checking of Chroma collections become answers of a child process.
 
 A damaged collection kills its reader, a locked one blocks it for minutes, and Chroma takes its
 settings from the environment and from a ``.env`` file; a child with a deadline, an environment of
@@ -7,16 +7,16 @@ its own and a folder of ours to stand in keeps all three from the service.
 
 from __future__ import annotations
 
-import io
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from training_service.adapters.child_process import ChildError, ChildProcess
-from training_service.adapters.chroma_child import unpacked
+from training_service.adapters.chroma_writer import ChromaWriter
+from training_service.adapters.chroma_writing import packed_matrix, unpacked
 from training_service.domain.collection import CollectionReading
 from training_service.domain.index_meta import CHROMA_FOLDER
 from training_service.domain.vectors import Matrix, Neighbours
@@ -71,6 +71,38 @@ class ChromaProcess:
                 problem, f"cannot write the vector store {path}", kind, _UNBUILT
             ) from problem
 
+    @contextmanager
+    def writing(self, target: Path) -> Iterator[ChromaWriter]:
+        """A new collection ``target``, written as its writer is told and whole when that says so.
+
+        The child ends with the context, which one thread enters, uses and leaves.
+
+        Raises:
+            ArtifactError: there already is a collection, or what was written cannot be read.
+            StorageError: the collection could not be written.
+            ResourceLimitError: no batch was finished in time.
+            DependencyError: Chroma cannot be imported.
+        """
+        if target.exists():
+            raise ArtifactError(f"{target} is already there", hint="remove it to build it anew")
+        try:
+            with self._work.conversation(["write", str(target.absolute())]) as talk:
+                yield ChromaWriter(talk)
+        except ChildError as problem:
+            kind = ResourceLimitError if problem.error == "silent" else StorageError
+            what = f"cannot write the vector store {target}"
+            raise _told(problem, what, kind, _UNBUILT) from problem
+
+    def discard(self, target: Path) -> None:
+        """Remove the collection ``target``, or what there is of it.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with storage_errors("remove", target):
+            if target.is_dir():
+                shutil.rmtree(target)
+
     def read(self, folder: Path, queries: Matrix, k: int) -> CollectionReading:
         """Open ``folder/chroma`` and say what is in it and what is nearest to ``queries``.
 
@@ -82,7 +114,8 @@ class ChromaProcess:
         """
         path = folder / CHROMA_FOLDER
         try:
-            found = self._work.ask(["read", str(path.resolve()), str(k)], stdin=_npy(queries))
+            arguments = ["read", str(path.resolve()), str(k)]
+            found = self._work.ask(arguments, stdin=packed_matrix(queries))
         except ChildError as problem:
             what = f"cannot read the vector store {path}"
             raise _told(problem, what, ArtifactError) from problem
@@ -124,9 +157,3 @@ def _told(problem: ChildError, what: str, kind: type[TrainError], hint: str = _H
 def _reading(found: dict[str, Any]) -> CollectionReading:
     near = Neighbours(unpacked(found["near_ids"]), unpacked(found["near_similarity"]))
     return CollectionReading(unpacked(found["ids"]), near, found["content_sha256"])
-
-
-def _npy(matrix: Matrix) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, matrix, allow_pickle=False)
-    return buffer.getvalue()

@@ -50,14 +50,19 @@ class Agreement:
 
 
 def agreement(
-    vectors: Vectors, queries: Matrix, expected: Neighbours, found: Neighbours
+    vectors: Vectors,
+    queries: Matrix,
+    expected: Neighbours,
+    found: Neighbours,
+    farther_firsts: int = 0,
 ) -> Agreement:
     """Compare ``found`` with the exact neighbours ``expected`` of ``queries`` (q, d).
 
     Neighbours that are equally similar may stand for each other. Every similarity must be the
     true one and the first neighbour must be as near as the exact first. Below the first, a graph
     misses a few (on 44,000 job titles one query in a hundred had one of ten missing), a damaged
-    one most; so there 95 % are asked for.
+    one most; so there 95 % are asked for. Of ``farther_firsts`` queries the first neighbour may
+    be farther too: an index that is approximate on purpose has proven its recall elsewhere.
 
     ``vectors`` stand in ascending order of id and hold every id of ``found``.
     """
@@ -67,7 +72,9 @@ def agreement(
     stored = vectors.matrix[np.searchsorted(vectors.ids, found.ids)]
     true = np.einsum("qd,qkd->qk", queries, stored)
     untrue = ~(np.abs(found.similarity - true) <= SIMILARITY_TOLERANCE)
-    untrue[:, 0] |= expected.similarity[:, 0] - true[:, 0] > SIMILARITY_TOLERANCE
+    farther = expected.similarity[:, 0] - true[:, 0] > SIMILARITY_TOLERANCE
+    if farther.sum() > farther_firsts:
+        untrue[:, 0] |= farther
     faults = [_told(expected, found, int(q), int(rank)) for q, rank in np.argwhere(untrue)]
     faults += [
         Fault(f"canary {q}", "one id stands among its neighbours twice")

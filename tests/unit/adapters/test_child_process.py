@@ -11,34 +11,46 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fake_index import random_index
 from training_service.adapters.child_process import ChildError, ChildProcess
+from training_service.adapters.faiss_index import FaissIndex
 
 ROOT = Path(__file__).resolve().parents[3]
 PARENT = """
 import sys
 from training_service.adapters.child_process import ChildProcess
-ChildProcess(sys.argv[1], 60).ask(sys.argv[2:])
+sys.path.insert(0, sys.argv[2])
+ChildProcess(sys.argv[1], 60).ask(sys.argv[3:])
+"""
+# What a child finds before the real package, since it looks where its parent does.
+SLEEPING_FAISS = """
+import pathlib, time
+pathlib.Path(__file__).with_name("started").touch()
+time.sleep(60)
 """
 PATIENCE_S = 20
 
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Path:
-    """A folder whose index is a pipe that nobody writes to: its reader waits for ever."""
-    os.mkfifo(tmp_path / "index.faiss")
+    """A folder whose reader waits for a minute in the midst of its work."""
+    FaissIndex.build(random_index(4, 4)[1]).save(tmp_path / "index.faiss")
+    (tmp_path / "faiss.py").write_text(SLEEPING_FAISS)
     return tmp_path
 
 
 def readers(folder: Path) -> list[int]:
-    """The processes that work on ``folder`` and are past their imports: they loaded FAISS."""
+    """The processes that work on ``folder`` and are in the midst of it."""
     found = []
     for process in Path("/proc").glob("[1-9]*"):
         try:
-            is_ours = os.fsencode(folder) in (process / "cmdline").read_bytes()
-            if is_ours and b"_child" in (process / "cmdline").read_bytes():
-                found.append(int(process.name)) if "faiss" in (process / "maps").read_text() else 0
+            words = (process / "cmdline").read_bytes()
         except OSError:
             continue
+        # The parent has the folder and the module among its arguments too.
+        is_child = os.fsencode(folder) in words and b"-m\0" in words
+        if is_child and (folder / "started").exists():
+            found.append(int(process.name))
     return found
 
 
@@ -48,7 +60,9 @@ def test_a_child_is_killed_with_its_parent(waiting: Path, module: str) -> None:
     """After kill -9 of the parent its child is gone at once, though it waits for something."""
     arguments = [str(waiting), "-"] if module == "version_child" else ["check", str(waiting)] * 2
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, module, *arguments], cwd=ROOT, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", PARENT, module, str(waiting), *arguments],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
     )
     ends_s = time.monotonic() + PATIENCE_S
     while not readers(waiting) and time.monotonic() < ends_s:
@@ -73,8 +87,9 @@ def test_a_child_whose_parent_is_gone_already_ends_itself(waiting: Path) -> None
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")
 
 
-def test_a_silent_child_is_given_up(waiting: Path) -> None:
+def test_a_silent_child_is_given_up(waiting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that says nothing in time is killed, and the error says after how long."""
+    monkeypatch.syspath_prepend(waiting)
     with pytest.raises(ChildError, match=r"no answer for 3 s") as caught:
         ChildProcess("version_child", 3).ask([str(waiting), "-"])
     assert caught.value.error == "silent"

@@ -15,6 +15,7 @@ from training_service.adapters.faiss_index import FaissIndex
 from training_service.domain.collection import content_digest
 from training_service.errors import Fault
 from training_service.fit.index_builder import IndexBuilder
+from training_service.fit.index_choice import IndexesByRule
 from training_service.release.durable import write_bytes
 
 META, VECTORS = random_index(300, 16)
@@ -25,7 +26,7 @@ SHA256 = content_digest(VECTORS, META.rows)
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A version folder with its collection, which nobody has opened yet."""
     folder = tmp_path_factory.mktemp("checked")
-    IndexBuilder(FaissIndex, write_bytes).build(META, VECTORS, folder)
+    IndexBuilder(IndexesByRule(FaissIndex), write_bytes).build(META, VECTORS, folder)
     ChromaProcess().build(folder)
     return folder
 
