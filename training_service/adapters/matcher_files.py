@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +18,34 @@ from training_service.adapters.faiss_index import FaissIndex
 from training_service.domain.index_meta import INDEX_FILE, META_FILE, IndexMeta, read_meta
 from training_service.domain.records import IndexRow
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
-from training_service.domain.vectors import Matrix, bad_rows
 from training_service.errors import ArtifactError
 from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER, THRESHOLDS_FILE, every_row
-from training_service.match.lexical import BUCKETS, LexicalProfiles
-from training_service.match.matcher import ConceptPool, Matcher, build_matcher
+from training_service.match.layers import Ground, OtherProfiles
+from training_service.match.lexical import LexicalProfiles, Postings
+from training_service.match.matcher import Matcher, gathered
 from training_service.match.memory import ReviewedAnswers
+from training_service.match.ngrams import BUCKETS
 from training_service.match.parameters import parameters_from_json
+from training_service.match.pool import ConceptPool, Numbers, Pool, concept_numbers
+from training_service.match.searched_pool import SearchedPool
 from training_service.ports import Encoder
 from training_service.release.durable import read_json, write_bytes, write_json
+
+_PACKAGES = ("faiss", "onnxruntime", "safetensors.numpy", "tokenizers")
+
+Keep = Callable[[IndexRow], bool]
 
 _ARRAYS = {"idf": np.float32, "data": np.float32, "indices": np.int32, "indptr": np.int64}
 
 # A profile has unit norm, and the idf of a text among any that fit a disk is below 1 + ln(2^63).
 _LARGEST = {"idf": 45.0, "data": 1.001}
+
+
+def import_packages() -> None:
+    """Import what reading a version takes; what is missing is told by what needs it."""
+    for name in _PACKAGES:
+        with suppress(ImportError):
+            import_module(name)
 
 
 class VersionMatcherFiles:
@@ -38,12 +55,17 @@ class VersionMatcherFiles:
         """``remember`` may put an embedding cache before the encoder of a version."""
         self._remember = remember
 
-    def write(self, matcher: Matcher, folder: Path) -> None:
-        """Write ``thresholds.json`` and ``lexical.safetensors``; the rest is the index's."""
+    def write(self, matcher: Matcher, folder: Path, *, lexical: bool = True) -> None:
+        """Write ``thresholds.json``, and the ``lexical`` profiles unless they are there."""
         from safetensors.numpy import save
 
+        write_json(folder / THRESHOLDS_FILE, matcher.parameters.to_json())
+        if not lexical:
+            return
+        if not isinstance(matcher.lexical, LexicalProfiles):
+            raise TypeError(f"{type(matcher.lexical).__name__} has no file")
         postings = matcher.lexical.postings
-        arrays = {
+        arrays: dict[str, npt.NDArray[Any]] = {
             "idf": matcher.lexical.idf,
             "data": postings.data,
             "indices": postings.indices,
@@ -51,33 +73,67 @@ class VersionMatcherFiles:
         }
         typed = {name: arrays[name].astype(kind) for name, kind in _ARRAYS.items()}
         write_bytes(folder / LEXICAL_FILE, save(typed))
-        write_json(folder / THRESHOLDS_FILE, matcher.parameters.to_json())
 
-    def read(self, folder: Path, keep: Callable[[IndexRow], bool] = every_row) -> Matcher:
+    def read(self, folder: Path, keep: Keep = every_row) -> Matcher:
         """The matcher of the version in ``folder``, made of the rows to ``keep``."""
-        meta = read_meta(folder / META_FILE)
-        matrix = _matrix(folder, meta)
-        encoder = self._remember(open_encoder(folder / MODEL_FOLDER))
+        with ThreadPoolExecutor(2) as beside:
+            # Neither needs the interpreter much, and the rows need it all the time.
+            stored = beside.submit(FaissIndex.load, folder / INDEX_FILE)
+            opened = beside.submit(open_encoder, folder / MODEL_FOLDER)
+            meta = read_meta(folder / META_FILE)
+            index = _checked(stored.result(), folder, meta)
+            encoder = self._remember(opened.result())
         if encoder.dimension != meta.dimension:
             raise ArtifactError(
                 f"{folder}: the model gives vectors of {encoder.dimension}, "
                 f"the index holds {meta.dimension}"
             )
-        rows = [row for row in meta.rows if keep(row)]
-        if len(rows) == len(meta.rows):
-            pool = ConceptPool.build(rows, matrix)
-            matcher = Matcher(pool, _lexical(folder, len(pool.concepts)), meta.labels, encoder)
-        else:
-            kept = np.fromiter((keep(row) for row in meta.rows), dtype=np.bool_)
-            matcher = build_matcher(rows, matrix[kept], meta.labels, encoder)
+        matcher = _kept(folder, meta, index, encoder, keep)
         path = folder / THRESHOLDS_FILE
         parameters = parameters_from_json(read_json(path), str(path))
         return replace(matcher, parameters=parameters, memory=_memory(folder))
 
 
-def _matrix(folder: Path, meta: IndexMeta) -> Matrix:
-    """The vectors (n, d) in the order of ``meta.rows``."""
-    vectors = FaissIndex.load(folder / INDEX_FILE).vectors()
+def _kept(
+    folder: Path,
+    meta: IndexMeta,
+    index: FaissIndex,
+    encoder: Encoder,
+    keep: Callable[[IndexRow], bool],
+) -> Matcher:
+    """The matcher of the rows to ``keep``, with the stored profiles of what keeps all its rows."""
+    is_kept = np.fromiter((keep(row) for row in meta.rows), np.bool_, len(meta.rows))
+    places = np.flatnonzero(is_kept)
+    rows = [meta.rows[i] for i in places]
+    left_out = [meta.rows[i] for i in np.flatnonzero(~is_kept)]
+    pool = _pool(rows, index, places)
+    concepts = len({row.key for row in meta.rows})
+    if len(pool.concepts) < concepts or any(row.kind == "synonym" for row in left_out):
+        _, lexical = gathered(rows, index.vectors().matrix, places)
+        return Matcher(pool, lexical, meta.labels, encoder)
+    stored = _lexical(folder, concepts)
+    matcher = Matcher(pool, stored, meta.labels, encoder)
+    if not left_out:
+        return matcher
+    changed = {row.key for row in left_out}
+    rows = [row for row in rows if row.key in changed]
+    keys, concept_of = concept_numbers(rows)
+    columns = np.array([matcher.number[key] for key in keys], dtype=np.intp)
+    profiles = LexicalProfiles.build([row.text for row in rows], concept_of, stored.idf)
+    return Ground(matcher).under(OtherProfiles(columns, profiles))
+
+
+def _pool(rows: Sequence[IndexRow], index: FaissIndex, places: Numbers) -> Pool:
+    """What a query is compared with: every row where that is quick, else the index's nearest."""
+    vectors = index.vectors()
+    if index.setting.kind == "exact":
+        return ConceptPool.build(rows, vectors.matrix, places)
+    return SearchedPool.build(rows, vectors, index, places)
+
+
+def _checked(index: FaissIndex, folder: Path, meta: IndexMeta) -> FaissIndex:
+    """``index``, whose vectors must stand in the order of ``meta.rows``."""
+    vectors = index.vectors()
     if not np.array_equal(vectors.ids, meta.ids):
         raise ArtifactError(
             f"{folder}: {INDEX_FILE} holds {len(vectors)} vectors under other ids than the "
@@ -88,16 +144,15 @@ def _matrix(folder: Path, meta: IndexMeta) -> Matrix:
             f"{folder}: {INDEX_FILE} holds vectors of {vectors.dimension}, "
             f"{META_FILE} says {meta.dimension}"
         )
-    if bad := bad_rows(vectors.matrix):
+    if bad := vectors.bad_rows():
         raise ArtifactError(
             f"{folder}: {len(bad)} vectors of {INDEX_FILE} are not of unit norm, "
             f"the first under id {int(vectors.ids[bad[0]]):016x}"
         )
-    return vectors.matrix
+    return index
 
 
 def _lexical(folder: Path, concepts: int) -> LexicalProfiles:
-    import scipy.sparse as sp
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -105,13 +160,24 @@ def _lexical(folder: Path, concepts: int) -> LexicalProfiles:
     try:
         arrays = load(path.read_bytes())
         _refuse_other_numbers(arrays)
-        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        postings = sp.csr_matrix(parts, shape=(BUCKETS, concepts))
-        # scipy multiplies without looking: an index out of range would read foreign memory.
-        postings.check_format(full_check=True)
+        _refuse_other_places(arrays, concepts)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ArtifactError(f"{path}: {error!r}, expected the lexical profiles") from error
-    return LexicalProfiles(arrays["idf"], postings)
+    parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+    return LexicalProfiles(arrays["idf"], Postings(*parts, concepts))
+
+
+def _refuse_other_places(arrays: Mapping[str, npt.NDArray[Any]], concepts: int) -> None:
+    """Nobody looks again: a place out of range would read foreign memory."""
+    data, indices, indptr = arrays["data"], arrays["indices"], arrays["indptr"]
+    sizes = (len(indptr), len(indices))
+    is_sound = sizes == (BUCKETS + 1, len(data)) and (indptr[0], indptr[-1]) == (0, len(data))
+    if not is_sound or bool((np.diff(indptr) < 0).any()):
+        message = f"indptr does not part {len(data)} figures among {BUCKETS} buckets"
+        raise ValueError(message)
+    if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < concepts:
+        message = f"indices are not all within 0 to {concepts - 1}"
+        raise ValueError(message)
 
 
 def _refuse_other_numbers(arrays: Mapping[str, npt.NDArray[Any]]) -> None:

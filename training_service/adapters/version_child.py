@@ -19,7 +19,6 @@ from training_service.adapters.matcher_files import VersionMatcherFiles
 from training_service.domain.canaries import id_faults
 from training_service.domain.canary_answers import CANARIES_FILE, read_canaries
 from training_service.domain.index_meta import INDEX_FILE, META_FILE, read_meta
-from training_service.domain.vectors import bad_rows
 from training_service.errors import ArtifactError, Fault
 from training_service.match.canaries import canary_faults
 from training_service.match.files import THRESHOLDS_FILE
@@ -59,7 +58,7 @@ def _index_faults(folder: Path, rows: int | None) -> list[Fault]:
         faults += id_faults(meta.ids, vectors.ids)
     if rows is not None and len(meta) != rows:
         faults.append(Fault(META_FILE, f"has {len(meta)} rows, the manifest counts {rows}"))
-    bad = bad_rows(vectors.matrix)
+    bad = vectors.bad_rows()
     if bad:
         first = f"the first under id {int(vectors.ids[bad[0]]):016x}"
         faults.append(Fault(INDEX_FILE, f"{len(bad)} vectors are not of unit norm, {first}"))

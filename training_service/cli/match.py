@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,15 +46,18 @@ def match(
 ) -> None:
     """Match texts to concepts with the version in service."""
     _check_question(texts or [], input_file, output)
-    from training_service.wiring import open_matcher, version_manager
+    from training_service.wiring import open_matcher, prepare_matching, version_manager
 
     config = frame.settings().config
     versions = version_manager(config)
     if output is not None:
         check_target(output, versions.store)
     queries = list(texts or ()) if input_file is None else _queries(config, input_file, column)
-    served = _version(frame, versions, version)
-    answers = open_matcher(served).match(queries, top)
+    with ThreadPoolExecutor(1) as beside:
+        # One core reads every file of the version while the other imports.
+        sound = beside.submit(_version, frame, versions, version)
+        prepare_matching()
+    answers = open_matcher(sound.result()).match(queries, top)
     if input_file is None:
         frame.answer(_document(answers), *_blocks(answers))
     else:

@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from training_service.domain.records import LabelledQuery
 from training_service.domain.vectors import Matrix
-from training_service.match.matcher import Matcher, leading
-
-Flags = npt.NDArray[np.bool_]
+from training_service.judge.labels import Flags, flags, gold_pairs, rejected_pairs
+from training_service.match.matcher import Matcher, among_leading
 
 _CANDIDATES = 64
 
@@ -54,27 +53,29 @@ def collect(
     matcher: Matcher, queries: Sequence[LabelledQuery], vectors: Matrix, fold: int
 ) -> CalibrationRows:
     """The candidates of ``queries``, with every concept that feedback speaks of among them."""
-    number = matcher.number
-    count = min(_CANDIDATES, len(matcher.concepts))
-    kept: list[tuple[Matrix, Flags, Flags]] = []
-    for chosen, parts in matcher.parts([query.text for query in queries], vectors):
-        part = queries[chosen]
-        scores = matcher.score([query.text for query in part], parts)
-        for i, query in enumerate(part):
-            gold = {number[key] for key in query.gold if key in number}
-            rejected = {number[key] for key in query.rejected if key in number} - gold
-            picked = _with(leading(scores[i], count), gold | rejected)
-            kept.append((parts[i, picked], _among(picked, gold), _among(picked, rejected)))
-    columns = [np.array(column) for column in zip(*kept, strict=True)]
-    return CalibrationRows(columns[0], columns[1], columns[2], np.full(len(kept), fold))
+    texts = [query.text for query in queries]
+    kept = [
+        _kept(matcher.score(texts[chosen], parts), parts, queries[chosen], matcher, fold)
+        for chosen, parts in matcher.parts(texts, vectors)
+    ]
+    return CalibrationRows.join(kept)
 
 
-def _with(picked: npt.NDArray[np.intp], needed: set[int]) -> npt.NDArray[np.intp]:
-    """The ``needed`` columns and the best of ``picked`` beside them, in order of concept id."""
-    others = [i for i in picked.tolist() if i not in needed]
-    kept = [*sorted(needed), *others][: len(picked)]
-    return np.array(sorted(kept), dtype=np.intp)
-
-
-def _among(picked: npt.NDArray[np.intp], members: set[int]) -> Flags:
-    return np.array([int(i) in members for i in picked], dtype=np.bool_)
+def _kept(
+    scores: Matrix,
+    parts: Matrix,
+    queries: Sequence[LabelledQuery],
+    matcher: Matcher,
+    fold: int,
+) -> CalibrationRows:
+    """The strongest of the scored concepts, in order of concept id."""
+    gold = flags(gold_pairs(queries, matcher.number), scores.shape)
+    rejected = flags(rejected_pairs(queries, matcher.number), scores.shape)
+    first = np.where(gold | rejected, np.float32(np.inf), scores)
+    picked = among_leading(first, min(_CANDIDATES, scores.shape[1]))
+    return CalibrationRows(
+        np.take_along_axis(parts, picked[:, :, None], axis=1),
+        np.take_along_axis(gold, picked, axis=1),
+        np.take_along_axis(rejected, picked, axis=1),
+        np.full(len(queries), fold),
+    )

@@ -18,6 +18,7 @@ from training_service.domain.judgement import (
 )
 from training_service.domain.records import LabelledQuery
 from training_service.domain.vectors import Matrix
+from training_service.judge.labels import Numbers, gold_pairs
 from training_service.match.matcher import Matcher, leading
 
 _Z95 = 1.959963984540054
@@ -46,28 +47,39 @@ def outcomes(
     matcher: Matcher, queries: Sequence[LabelledQuery], vectors: Matrix
 ) -> tuple[Outcome, ...]:
     """The outcome of each query; ``vectors`` (q, d) come from the matcher's own encoder."""
+    texts = [query.text for query in queries]
     found: list[Outcome] = []
-    for chosen, parts in matcher.parts([query.text for query in queries], vectors):
-        part = queries[chosen]
-        scores = matcher.score([query.text for query in part], parts)
-        found += [_outcome(matcher, query, scores[i], parts[i]) for i, query in enumerate(part)]
+    for chosen, parts in matcher.parts(texts, vectors):
+        scores = matcher.score(texts[chosen], parts)
+        best = leading(scores, 2)
+        first = best[:, 0]
+        of_first = parts[np.arange(len(first)), first]
+        leads = np.take_along_axis(scores, best, axis=1)
+        decisions = matcher.decide(texts[chosen], first, leads, of_first)
+        names = [matcher.concepts[i] for i in first.tolist()]
+        ranks = _ranks(scores, gold_pairs(queries[chosen], matcher.number))
+        found += map(Outcome, texts[chosen], ranks, names, decisions)
     return tuple(found)
 
 
-def _outcome(matcher: Matcher, query: LabelledQuery, scores: Matrix, parts: Matrix) -> Outcome:
-    gold = sorted(matcher.number[key] for key in query.gold if key in matcher.number)
-    best = leading(scores, 2)
-    first = matcher.concepts[best[0]]
-    decision = matcher.decide(query.text, scores[best], parts[best[0]], first)
-    return Outcome(query.text, _rank(scores, gold) if gold else None, first, decision)
+def _ranks(scores: Matrix, gold: tuple[Numbers, Numbers]) -> list[int | None]:
+    """The best place of a gold concept of each query; equal scores stand in order of concept id.
 
-
-def _rank(scores: Matrix, gold: list[int]) -> int:
-    """The best place of a gold concept; equal scores stand in order of concept id."""
-    best = max(gold, key=lambda i: (scores[i], -i))
-    ahead = np.count_nonzero(scores > scores[best])
-    level = np.count_nonzero(scores[:best] == scores[best])
-    return int(ahead + level) + 1
+    ``gold`` are pairs of query and column in that order; a query without one has no rank.
+    """
+    queries, columns = gold
+    ranks: list[int | None] = [None] * len(scores)
+    if not len(queries):
+        return ranks
+    told, starts = np.unique(queries, return_index=True)
+    score = np.maximum.reduceat(scores[gold], starts)[:, None]
+    is_best = scores[gold] == score[np.searchsorted(told, queries), 0]
+    column = np.minimum.reduceat(np.where(is_best, columns, scores.shape[1]), starts)[:, None]
+    rows, places = scores[told], np.arange(scores.shape[1])
+    ahead = np.count_nonzero((rows > score) | ((rows == score) & (places < column)), axis=1)
+    for query, rank in zip(told.tolist(), (ahead + 1).tolist(), strict=True):
+        ranks[query] = rank
+    return ranks
 
 
 def wilson_interval(right: int, n: int) -> Interval:

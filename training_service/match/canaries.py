@@ -74,13 +74,11 @@ def _other_scores(matcher: Matcher, answer: CanaryAnswer, scores: Matrix) -> str
 def _other_decision(matcher: Matcher, answer: CanaryAnswer, scores: Matrix, parts: Matrix) -> str:
     if not answer.concepts:
         return ""
-    first = answer.concepts[0][0]
-    leading = np.sort(scores)[::-1][:2]
-    found = set()
-    for shift in (0.0, -SCORE_TOLERANCE, SCORE_TOLERANCE):
-        moved = leading.copy()
-        moved[0] += shift
-        near = parts[matcher.number[first]] + np.float32(shift)
-        found.add(matcher.decide(answer.text, moved, near, first))
+    first = matcher.number[answer.concepts[0][0]]
+    shifts = np.array([[0.0], [-SCORE_TOLERANCE], [SCORE_TOLERANCE]], dtype=np.float32)
+    leads = np.repeat(np.sort(scores)[None, ::-1][:, :2], len(shifts), axis=0)
+    leads[:, :1] += shifts
+    texts, columns = [answer.text] * len(shifts), np.full(len(shifts), first)
+    found = set(matcher.decide(texts, columns, leads, parts[first] + shifts))
     told = " or ".join(sorted(found))
     return "" if answer.decision in found else f"decided {told}, expected {answer.decision}"

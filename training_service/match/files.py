@@ -22,8 +22,8 @@ def every_row(_row: IndexRow) -> bool:
 class MatcherFiles(Protocol):
     """A matcher as files of a version."""
 
-    def write(self, matcher: Matcher, folder: Path) -> None:
-        """Write what the index files do not hold: parameters and lexical profiles."""
+    def write(self, matcher: Matcher, folder: Path, *, lexical: bool = True) -> None:
+        """Write what the index files do not hold: parameters, and ``lexical`` profiles."""
 
     def read(self, folder: Path, keep: Callable[[IndexRow], bool] = every_row) -> Matcher:
         """The matcher that the version in ``folder`` serves, made of the rows to ``keep``.

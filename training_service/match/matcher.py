@@ -9,20 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from training_service.domain.judgement import Decision
 from training_service.domain.records import IndexRow
-from training_service.domain.vectors import Matrix, unit_rows
-from training_service.match.lexical import LexicalProfiles, inverse_document_frequency
+from training_service.domain.vectors import Matrix
+from training_service.match.lexical import SummedProfiles, idf_of
 from training_service.match.memory import ReviewedAnswers
+from training_service.match.ngrams import Tokens
 from training_service.match.parameters import PARTS, MatcherParameters
+from training_service.match.pool import ConceptPool, Pool, concept_numbers
 from training_service.ports import Encoder
 
-_CELLS_AT_ONCE = 16_000_000
-"""Similarities held at a time: 64 MB of float32 whatever the size of the vocabulary."""
+Numbers = npt.NDArray[np.intp]
+
+_CELLS_AT_ONCE = 4_194_304
+_QUERIES_AT_ONCE = 512
+"""At most 16 MB of float32 for each part, whatever the number of concepts."""
+
+
+class Spelling(Protocol):
+    """The lexical part of a score."""
+
+    def similarity(self, queries: Sequence[str]) -> Matrix:
+        """Cosine (q, concepts) between each query's spelling and each concept's."""
 
 
 @dataclass(frozen=True)
@@ -45,42 +58,6 @@ class Match:
 
 
 @dataclass(frozen=True)
-class ConceptPool:
-    """The rows of an index gathered by concept.
-
-    ``matrix`` (n, d) is ordered so that the rows of concept i are ``starts[i]`` up to the next
-    start; ``centroids`` (c, d) are the unit-norm means.
-    """
-
-    concepts: tuple[str, ...]
-    matrix: Matrix
-    starts: npt.NDArray[np.intp]
-    centroids: Matrix
-
-    @classmethod
-    def build(cls, rows: Sequence[IndexRow], matrix: Matrix) -> ConceptPool:
-        """Pool ``rows``, whose vectors are the rows of ``matrix`` (n, d) in the same order."""
-        concepts, concept_of = concept_numbers(rows)
-        order = np.argsort(concept_of, kind="stable")
-        pooled = matrix[order]
-        starts = np.searchsorted(concept_of[order], np.arange(len(concepts)))
-        centroids = unit_rows(np.add.reduceat(pooled, starts, axis=0))
-        return cls(concepts, pooled, starts, centroids)
-
-    def similarities(self, queries: Matrix) -> tuple[Matrix, Matrix]:
-        """Maximum over a concept's rows and cosine with its centroid, each (q, concepts)."""
-        best = np.maximum.reduceat(queries @ self.matrix.T, self.starts, axis=1)
-        return best, queries @ self.centroids.T
-
-
-def concept_numbers(rows: Sequence[IndexRow]) -> tuple[tuple[str, ...], npt.NDArray[np.intp]]:
-    """The concepts of ``rows`` in order of id, and the number of each row's concept (n,)."""
-    concepts = tuple(sorted({row.key for row in rows}))
-    number = {key: i for i, key in enumerate(concepts)}
-    return concepts, np.array([number[row.key] for row in rows], dtype=np.intp)
-
-
-@dataclass(frozen=True)
 class Matcher:
     """Scores queries against every concept and decides.
 
@@ -88,8 +65,8 @@ class Matcher:
     what reviewers said of queries word for word.
     """
 
-    pool: ConceptPool
-    lexical: LexicalProfiles
+    pool: Pool
+    lexical: Spelling
     labels: Mapping[str, str]
     encoder: Encoder
     parameters: MatcherParameters = field(default_factory=MatcherParameters)
@@ -110,16 +87,22 @@ class Matcher:
 
         ``vectors`` (q, d) are the texts as ``encoder`` encodes them.
         """
-        step = max(1, _CELLS_AT_ONCE // max(1, len(self.pool.matrix)))
+        step = min(_QUERIES_AT_ONCE, max(1, _CELLS_AT_ONCE // max(1, len(self.concepts))))
         for start in range(0, len(texts), step):
             chosen = slice(start, min(start + step, len(texts)))
-            best, mean = self.pool.similarities(vectors[chosen])
-            lexical = self.lexical.similarity(texts[chosen])
-            yield chosen, np.stack((best, mean, lexical), axis=2)
+            yield chosen, np.moveaxis(self.planes(texts[chosen], vectors[chosen]), 0, 2)
+
+    def planes(self, texts: Sequence[str], vectors: Matrix) -> Matrix:
+        """All parts (3, q, concepts) of so few queries that they may be held at once."""
+        best, mean = self.pool.similarities(vectors)
+        return np.stack((best, mean, self.lexical.similarity(texts)))
 
     def score(self, texts: Sequence[str], parts: Matrix) -> Matrix:
         """One score (q, concepts) from parts (q, concepts, 3), reviewers' answers respected."""
-        scores = parts @ np.array(self.parameters.weights.as_tuple(), dtype=np.float32)
+        first, second, third = self.parameters.weights.as_tuple()
+        scores = parts[..., 0] * np.float32(first)
+        scores += parts[..., 1] * np.float32(second)
+        scores += parts[..., 2] * np.float32(third)
         self.memory.apply(texts, scores, self.number)
         return scores
 
@@ -132,51 +115,104 @@ class Matcher:
         answers: list[Match] = []
         for chosen, parts in self.parts(texts, vectors):
             scores = self.score(texts[chosen], parts)
-            answers += [
-                self._answer(text, scores[i], parts[i], top)
-                for i, text in enumerate(texts[chosen])
-            ]
+            best = leading(scores, max(top, 2))
+            leads = np.take_along_axis(scores, best, axis=1)
+            shown = np.take_along_axis(parts, best[:, :, None], axis=1)
+            decisions = self.decide(texts[chosen], best[:, 0], leads, shown[:, 0])
+            answers += map(_Answers(self, top).of, texts[chosen], decisions, best, leads, shown)
         return answers
 
-    def _answer(self, text: str, scores: Matrix, parts: Matrix, top: int) -> Match:
+    def decide(
+        self, texts: Sequence[str], first: Numbers, leads: Matrix, parts: Matrix
+    ) -> list[Decision]:
+        """The decision on the concept in column ``first`` (q,) of each text.
+
+        ``leads`` (q, k) are the highest scores, best first, ``parts`` (q, 3) those of ``first``.
+        """
+        ahead = leads[:, 0].astype(np.float64)
+        margins = ahead - leads[:, 1] if leads.shape[1] > 1 else ahead
+        found = self.parameters.decide(ahead, margins, parts)
+        return self._as_reviewed(texts, first, found)
+
+    def _as_reviewed(
+        self, texts: Sequence[str], first: Numbers, found: list[Decision]
+    ) -> list[Decision]:
+        """``found`` where reviewers said nothing of the text, else what their word makes of it."""
+        for i, group in self.memory.known(texts):
+            concept = self.concepts[first[i]]
+            if self.memory.settles(group, concept):
+                found[i] = "accept"
+            elif found[i] == "reject" and self.memory.confirms(group, concept):
+                found[i] = "review"
+        return found
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Columns of a result become answers."""
+
+    matcher: Matcher
+    top: int
+
+    def of(
+        self, text: str, decision: Decision, best: Numbers, scores: Matrix, parts: Matrix
+    ) -> Match:
+        """The answer to one text whose concepts are in the columns ``best`` (k,)."""
         if not text.strip():
             return Match(text, "reject", ())
-        best = leading(scores, max(top, 2))
-        decision = self.decide(text, scores[best], parts[best[0]], self.concepts[best[0]])
-        return Match(text, decision, tuple(self._candidate(i, scores, parts) for i in best[:top]))
+        columns = zip(best.tolist(), scores.tolist(), parts.tolist(), strict=True)
+        candidates = tuple(self._candidate(*column) for column in columns)
+        return Match(text, decision, candidates[: self.top])
 
-    def decide(self, text: str, scores: Matrix, first_parts: Matrix, first: str) -> Decision:
-        """The decision on concept ``first``: leading ``scores`` best first, its parts (3,)."""
-        if self.memory.settles(text, first):
-            return "accept"
-        score = float(scores[0])
-        margin = score - float(scores[1]) if len(scores) > 1 else score
-        best, mean, lexical = (float(part) for part in first_parts)
-        decision = self.parameters.decide(score, margin, (best, mean, lexical))
-        is_known = decision == "reject" and self.memory.confirms(text, first)
-        return "review" if is_known else decision
-
-    def _candidate(self, column: np.intp, scores: Matrix, parts: Matrix) -> Candidate:
-        key = self.concepts[column]
-        named = {name: float(part) for name, part in zip(PARTS, parts[column], strict=True)}
-        return Candidate(key, self.labels.get(key, key), float(scores[column]), named)
+    def _candidate(self, column: int, score: float, parts: list[float]) -> Candidate:
+        key = self.matcher.concepts[column]
+        named = dict(zip(PARTS, parts, strict=True))
+        return Candidate(key, self.matcher.labels.get(key, key), score, named)
 
 
-def leading(scores: Matrix, count: int) -> npt.NDArray[np.intp]:
-    """The ``count`` highest of ``scores`` (c,), best first, equal ones in order of concept id."""
-    if count < len(scores):
-        limit = np.partition(scores, -count)[-count]
-        pool = np.flatnonzero(scores >= limit)
-    else:
-        pool = np.arange(len(scores))
-    return pool[np.argsort(-scores[pool], kind="stable")][:count]
+def leading(scores: Matrix, count: int) -> Numbers:
+    """The ``count`` highest of each row of ``scores`` (q, c), best first: (q, count).
+
+    Equal ones stand in order of concept id. All of them where there are fewer than ``count``.
+    """
+    columns = among_leading(scores, count)
+    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1)
+
+
+def among_leading(scores: Matrix, count: int) -> Numbers:
+    """The same places in order of concept id."""
+    queries, width = scores.shape
+    if count >= width:
+        return np.broadcast_to(np.arange(width), scores.shape)
+    limit = np.partition(scores, width - count, axis=1)[:, width - count, None]
+    chosen = scores >= limit
+    for i in np.flatnonzero(chosen.sum(axis=1) > count):
+        level = np.flatnonzero(scores[i] == limit[i])
+        chosen[i, level[count - np.count_nonzero(scores[i] > limit[i]) :]] = False
+    return cast("Numbers", np.nonzero(chosen)[1].reshape(queries, count))
 
 
 def build_matcher(
     rows: Sequence[IndexRow], matrix: Matrix, labels: Mapping[str, str], encoder: Encoder
 ) -> Matcher:
     """A matcher over ``rows`` and their vectors ``matrix`` (n, d), in the same order."""
-    idf = inverse_document_frequency([row.text for row in rows if row.kind == "synonym"])
+    return Matcher(*gathered(rows, matrix), labels, encoder)
+
+
+def gathered(
+    rows: Sequence[IndexRow],
+    matrix: Matrix,
+    places: Numbers | None = None,
+    tokens: Tokens | None = None,
+) -> tuple[ConceptPool, SummedProfiles]:
+    """``rows`` by concept; row i has the vector ``matrix[places[i]]``, or ``matrix[i]``.
+
+    ``tokens`` are their texts, where somebody has taken them apart already.
+    """
+    tokens = tokens or Tokens.of(row.text for row in rows)
+    is_synonym = np.fromiter((row.kind == "synonym" for row in rows), np.bool_, len(rows))
     _, concept_of = concept_numbers(rows)
-    lexical = LexicalProfiles.build([row.text for row in rows], concept_of, idf)
-    return Matcher(ConceptPool.build(rows, matrix), lexical, labels, encoder)
+    idf = idf_of(tokens, np.flatnonzero(is_synonym))
+    lexical = SummedProfiles.of_tokens(tokens, concept_of, idf)
+    return ConceptPool.build(rows, matrix, places), lexical

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from training_service.domain.records import FeedbackRow, normalise
@@ -28,25 +28,30 @@ class ReviewedAnswers:
             told[row.group] = told.get(row.group, frozenset()) | {row.key}
         return cls(confirmed, rejected)
 
-    def settles(self, text: str, concept: str) -> bool:
-        """Whether ``concept`` is the one answer that reviewers confirmed for ``text``."""
-        return self.confirmed.get(normalise(text)) == frozenset((concept,))
+    def known(self, texts: Sequence[str]) -> list[tuple[int, str]]:
+        """The places of the ``texts`` that reviewers said anything of, and their groups."""
+        if not (self.confirmed or self.rejected):
+            return []
+        groups = ((i, normalise(text)) for i, text in enumerate(texts))
+        return [(i, g) for i, g in groups if g in self.confirmed or g in self.rejected]
 
-    def confirms(self, text: str, concept: str) -> bool:
-        """Whether ``concept`` is among the answers that reviewers confirmed for ``text``."""
-        return concept in self.confirmed.get(normalise(text), ())
+    def settles(self, group: str, concept: str) -> bool:
+        """Whether ``concept`` is the one answer that reviewers confirmed for a query group."""
+        return self.confirmed.get(group) == frozenset((concept,))
 
-    def apply(self, texts: Sequence[str], scores: Matrix, number: dict[str, int]) -> None:
+    def confirms(self, group: str, concept: str) -> bool:
+        """Whether ``concept`` is among the answers that reviewers confirmed for a query group."""
+        return concept in self.confirmed.get(group, ())
+
+    def apply(self, texts: Sequence[str], scores: Matrix, number: Mapping[str, int]) -> None:
         """Move confirmed concepts to the front and rejected ones to the end, in ``scores``.
 
         ``scores`` (q, concepts) changes in place; ``number`` gives the column of a concept.
         Confirmed concepts end in [0.999, 1] and rejected ones in [-1, -0.999], because a cosine
         may be negative; the others lie between, and the order within each of the three stays.
         """
-        if not (self.confirmed or self.rejected):
-            return
-        for row, text in zip(scores, texts, strict=True):
-            group = normalise(text)
+        for i, group in self.known(texts):
+            row = scores[i]
             yes = [number[key] for key in self.confirmed.get(group, ()) if key in number]
             no = [number[key] for key in self.rejected.get(group, ()) if key in number]
             if yes:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from training_service.domain.judgement import Decision
+from training_service.domain.vectors import Matrix
 from training_service.errors import ArtifactError, shown
+
+Figures = npt.NDArray[np.float64]
 
 PARTS = ("semantic_max", "semantic_mean", "lexical")
 _SOURCES = ("defaults", "calibrated")
@@ -66,15 +72,18 @@ class MatcherParameters:
     target_precision: float = 0.95
     curve: tuple[CurvePoint, ...] = ()
 
-    def decide(self, score: float, margin: float, parts: tuple[float, float, float]) -> Decision:
-        """The decision on a first concept with this score, lead over the second, and parts."""
+    def decide(self, scores: Figures, margins: Figures, parts: Matrix) -> list[Decision]:
+        """The decision on each first concept by its score, its lead on the second, and its parts.
+
+        Scores and margins are (q,), ``parts`` (q, 3).
+        """
         limits = self.thresholds
-        if parts[0] < limits.semantic and parts[2] < limits.lexical:
-            return "reject"
-        if limits.accept_score is None:
-            return "review"
-        accepted = score >= limits.accept_score and margin >= limits.accept_margin
-        return "accept" if accepted else "review"
+        rejected = (parts[:, 0] < limits.semantic) & (parts[:, 2] < limits.lexical)
+        accepted = np.zeros(len(scores), dtype=np.bool_)
+        if limits.accept_score is not None:
+            accepted = (scores >= limits.accept_score) & (margins >= limits.accept_margin)
+        found = np.select([rejected, accepted], ["reject", "accept"], "review")
+        return cast("list[Decision]", found.tolist())
 
     def to_json(self) -> dict[str, Any]:
         """The object that stands in ``thresholds.json``."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
+
+import numpy as np
 
 from training_service.domain.judgement import ChampionBasis, Scorecard, SliceComparison
 from training_service.domain.records import (
@@ -21,8 +24,13 @@ from training_service.judge.calibration_rows import CalibrationRows, collect
 from training_service.judge.scorers import Outcome, compare, outcomes, summarise
 from training_service.judge.threshold_calibrator import calibrate
 from training_service.match.files import MatcherFiles
-from training_service.match.matcher import Matcher, build_matcher
+from training_service.match.layers import AddedRows, Ground
+from training_service.match.lexical import SummedProfiles
+from training_service.match.matcher import Matcher, build_matcher, gathered
 from training_service.match.memory import ReviewedAnswers
+from training_service.match.ngrams import Tokens
+from training_service.match.parameters import MatcherParameters
+from training_service.match.pool import ConceptPool
 from training_service.prepare.enricher import index_rows
 from training_service.prepare.splitter import (
     RecentWindow,
@@ -43,11 +51,51 @@ class Material:
     split: Split
     vectors: TextVectors
 
-    def matcher(self, confirmed: Iterable[FeedbackRow]) -> Matcher:
-        """A matcher with the default parameters that knows the ``confirmed`` rows and no other."""
-        rows = rows_with(self.inputs, confirmed)
-        matrix = self.vectors.of([row.text for row in rows])
-        return build_matcher(rows, matrix, self.inputs.canonical.labels, self.vectors.encoder)
+    @property
+    def shipped(self) -> Matcher:
+        """The matcher, with the default parameters, that knows every confirmed row."""
+        rows, matrix = self.vectors.rows, self.vectors.vectors.matrix
+        parts = gathered(rows, matrix, tokens=self._tokens)
+        return Matcher(*parts, self.inputs.canonical.labels, self.vectors.encoder)
+
+    def knowing(self, knows: Callable[[str], bool]) -> Matcher:
+        """The same, but of the confirmed rows of the query groups that it ``knows`` alone.
+
+        Where answers are rows of their own they are laid on the canonical ones, which score
+        every query of the run once.
+        """
+        if self.inputs.options.index_form == "merged":
+            confirmed = (row for row in self.inputs.feedback.confirmed if knows(row.group))
+            rows = rows_with(self.inputs, confirmed)
+            matrix = self.vectors.of([row.text for row in rows])
+            return build_matcher(rows, matrix, self.inputs.canonical.labels, self.vectors.encoder)
+        chosen = [i for i, group in self._answers.items() if knows(group)]
+        rows = tuple(self.vectors.rows[i] for i in chosen)
+        added = self.vectors.vectors.matrix[np.array(chosen, dtype=np.intp)]
+        return self._ground.under(AddedRows.of(self._canonical, rows, added))
+
+    @cached_property
+    def _answers(self) -> dict[int, str]:
+        """The places of the rows that are confirmed answers, and their query groups."""
+        rows = enumerate(self.vectors.rows)
+        return {i: normalise(row.text) for i, row in rows if row.kind == "feedback"}
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return Tokens.of(row.text for row in self.vectors.rows)
+
+    @cached_property
+    def _canonical(self) -> tuple[ConceptPool, SummedProfiles]:
+        rows = self.vectors.rows
+        places = np.flatnonzero([row.kind == "synonym" for row in rows])
+        matrix, tokens = self.vectors.vectors.matrix, self._tokens.part(places)
+        return gathered([rows[i] for i in places], matrix, places, tokens)
+
+    @cached_property
+    def _ground(self) -> Ground:
+        labels, encoder = self.inputs.canonical.labels, self.vectors.encoder
+        queries = [query.text for query in (*self.split.learn, *self.split.holdout)]
+        return Ground(Matcher(*self._canonical, labels, encoder), queries)
 
     def of(self, queries: Sequence[LabelledQuery]) -> Matrix:
         """The vectors (q, d) of ``queries``."""
@@ -59,57 +107,65 @@ def rows_with(inputs: Inputs, confirmed: Iterable[FeedbackRow]) -> tuple[IndexRo
     return index_rows(inputs.canonical, confirmed, form=inputs.options.index_form)
 
 
-def texts_to_encode(inputs: Inputs, queries: Iterable[LabelledQuery]) -> set[str]:
-    """Every text that a row of any matcher of the run embeds, and every query.
+def texts_of_run(
+    inputs: Inputs, queries: Iterable[LabelledQuery]
+) -> tuple[tuple[IndexRow, ...], frozenset[str]]:
+    """The rows of the index, and every other text that the run embeds.
 
     The rows of a part of the answers are among those of all, but where answers are merged into
     the concept's text.
     """
-    sets = [inputs.feedback.confirmed]
+    others = {query.text for query in queries}
     if inputs.mode == "full-train" and inputs.options.index_form == "merged":
-        learned = learned_rows(inputs)
-        folds = inputs.options.calibration_folds
-        sets += [learned, *(_outside(fold, learned, folds) for fold in range(folds))]
-    texts = {row.text for confirmed in sets for row in rows_with(inputs, confirmed)}
-    return texts | {query.text for query in queries}
+        folds, confirmed = inputs.options.calibration_folds, inputs.feedback.confirmed
+        for knows in (is_learned(inputs), *(_outside(inputs, fold) for fold in range(folds))):
+            rows = rows_with(inputs, (row for row in confirmed if knows(row.group)))
+            others.update(row.text for row in rows)
+    return rows_with(inputs, inputs.feedback.confirmed), frozenset(others)
 
 
-def learned_rows(inputs: Inputs) -> tuple[FeedbackRow, ...]:
-    """The confirmed rows that may be learned from before the judgement."""
+def is_learned(inputs: Inputs) -> Callable[[str], bool]:
+    """Whether a query group may be learned from before the judgement."""
     share = inputs.options.holdout_share
-    return tuple(row for row in inputs.feedback.confirmed if not is_held_out(row.group, share))
+    return lambda group: not is_held_out(group, share)
 
 
-def _outside(fold: int, rows: Iterable[FeedbackRow], folds: int) -> tuple[FeedbackRow, ...]:
-    return tuple(row for row in rows if fold_of(row.group, folds) != fold)
+def _outside(inputs: Inputs, fold: int) -> Callable[[str], bool]:
+    """Whether a query group may be learned from by what is asked the queries of ``fold``."""
+    learned, folds = is_learned(inputs), inputs.options.calibration_folds
+    return lambda group: learned(group) and fold_of(group, folds) != fold
 
 
-def learn(material: Material) -> Matcher:
+def learn(material: Material, known: MatcherParameters | None = None) -> Matcher:
     """The challenger: it has seen the learning side alone, and is calibrated cross-fitted on it.
 
     Each fold is scored by an index without its own answers, so weights and thresholds rest on
-    queries that no part has seen.
+    queries that no part has seen. ``known`` are those that the same answers gave before.
     """
+    challenger = material.knowing(is_learned(material.inputs))
+    return replace(challenger, parameters=known or _calibrated(material))
+
+
+def _calibrated(material: Material) -> MatcherParameters:
     options = material.inputs.options
-    rows = learned_rows(material.inputs)
     confirmed = sum(1 for query in material.split.learn if query.gold)
     scored = None
     if confirmed >= options.min_calibration_queries:
-        scored = _cross_scored(material, rows, options.calibration_folds)
+        scored = _cross_scored(material, options.calibration_folds)
     parameters = calibrate(
         scored,
         target_precision=options.target_precision,
         min_queries=options.min_calibration_queries,
     )
-    return replace(material.matcher(rows), parameters=replace(parameters, queries=confirmed))
+    return replace(parameters, queries=confirmed)
 
 
-def _cross_scored(material: Material, rows: Sequence[FeedbackRow], folds: int) -> CalibrationRows:
+def _cross_scored(material: Material, folds: int) -> CalibrationRows:
     parts: list[CalibrationRows] = []
     for fold in range(folds):
         queries = [q for q in material.split.learn if fold_of(q.group, folds) == fold]
         if queries:
-            matcher = material.matcher(_outside(fold, rows, folds))
+            matcher = material.knowing(_outside(material.inputs, fold))
             parts.append(collect(matcher, queries, material.of(queries), fold))
     return CalibrationRows.join(parts)
 
@@ -118,7 +174,12 @@ def replay(material: Material, shipped: Matcher) -> tuple[Outcome, ...]:
     """The shipped matcher on every confirmed query, the ones it knows by heart included."""
     sides = (*material.split.learn, *material.split.holdout)
     queries = [query for query in sides if query.gold]
-    return outcomes(shipped, queries, material.of(queries))
+    matcher = replace(
+        material.knowing(lambda _group: True),
+        parameters=shipped.parameters,
+        memory=shipped.memory,
+    )
+    return outcomes(matcher, queries, material.of(queries))
 
 
 @dataclass(frozen=True)

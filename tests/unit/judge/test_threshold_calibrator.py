@@ -11,7 +11,8 @@ from tests.support.matchers import hashing_matcher, labelled, no, yes
 from training_service.domain.records import FeedbackRow, labelled_queries
 from training_service.domain.vectors import Matrix
 from training_service.judge import threshold_calibrator as module
-from training_service.judge.calibration_rows import CalibrationRows, Flags, collect
+from training_service.judge.calibration_rows import CalibrationRows, collect
+from training_service.judge.labels import Flags
 from training_service.judge.threshold_calibrator import calibrate
 from training_service.judge.weight_fit import Weights, fit_weights
 from training_service.match.parameters import MatcherParameters, PartWeights, Thresholds
@@ -37,11 +38,10 @@ def accepted(rows: CalibrationRows, parameters: MatcherParameters) -> tuple[int,
         scores = parts @ np.array(parameters.weights.as_tuple())
         order = np.argsort(-scores, kind="stable")
         first, margin = order[0], scores[order[0]] - scores[order[1]]
-        best, mean, lexical = parts[first].tolist()
-        if (
-            parameters.decide(float(scores[first]), float(margin), (best, mean, lexical))
-            == "accept"
-        ):
+        (decision,) = parameters.decide(
+            scores[[first]], np.array([margin]), parts[[first]].astype(np.float32)
+        )
+        if decision == "accept":
             count, right = count + 1, right + bool(gold[first])
     return count, right
 

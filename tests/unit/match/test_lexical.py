@@ -13,11 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_service.match.lexical import (
-    BUCKETS,
-    LexicalProfiles,
-    inverse_document_frequency,
-)
+from training_service.match import lexical as module
+from training_service.match.lexical import LexicalProfiles, inverse_document_frequency
+from training_service.match.ngrams import BUCKETS, Tokens
 
 CONCEPTS = {
     "baker": ("Baker", "bread maker", "Bread  MAKER bread"),
@@ -105,6 +103,42 @@ def test_spelling_that_normalises_alike_scores_alike() -> None:
     """Case, full-width letters and runs of white space make no difference."""
     first, second = profiles_of(CONCEPTS).similarity(["bread maker", " ＢＲＥＡＤ \t Maker "])
     assert np.array_equal(first, second)
+
+
+@given(st.lists(st.text(max_size=12), max_size=6))
+def test_few_queries_are_answered_as_many_are(queries: list[str]) -> None:
+    """The sparse product of a batch and the postings read for a few give the same cosines."""
+    profiles = profiles_of(CONCEPTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_FEW", -1)
+        many = profiles.similarity(queries)
+    assert many.shape == (len(queries), 3)
+    assert profiles.similarity(queries) == pytest.approx(many, abs=1e-6)
+
+
+@given(st.lists(st.text(alphabet="ab é", max_size=12), max_size=6), st.data())
+def test_sorting_counts_what_the_product_counts(texts: list[str], data: st.DataObject) -> None:
+    """Both ways to count n-grams agree on every text, chosen in any order."""
+    tokens = Tokens.of(texts)
+    text, bucket, count = tokens.few_counts()
+    expected = np.zeros((len(texts), BUCKETS), dtype=np.float32)
+    expected[text, bucket] = count
+    chosen = np.array(data.draw(st.permutations(range(len(texts)))), dtype=np.intp)
+    assert np.array_equal(tokens.counts(chosen).toarray(), expected[chosen])
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_profiles_do_not_depend_on_how_many_texts_are_held(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Built a few texts at a time, profiles and idf are those of all texts at once."""
+    whole = profiles_of(CONCEPTS)
+    monkeypatch.setattr(module, "_TEXTS_AT_ONCE", at_once)
+    parted = profiles_of(CONCEPTS)
+    assert np.array_equal(parted.idf, whole.idf)
+    assert np.array_equal(parted.postings.indptr, whole.postings.indptr)
+    assert np.array_equal(parted.postings.indices, whole.postings.indices)
+    assert np.array_equal(parted.postings.data, whole.postings.data)
 
 
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=6))

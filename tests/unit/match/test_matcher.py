@@ -19,8 +19,9 @@ from tests.support.matchers import (
 from training_service.domain.records import IndexRow
 from training_service.domain.vectors import unit_rows
 from training_service.match import matcher as module
-from training_service.match.matcher import ConceptPool, leading
+from training_service.match.matcher import leading
 from training_service.match.parameters import MatcherParameters, PartWeights, Thresholds
+from training_service.match.pool import ConceptPool
 
 QUERIES = ["bread baker", "RN night shift", "lorry", "programer", "Zoo keeper", "staff  NURSE"]
 
@@ -28,6 +29,14 @@ QUERIES = ["bread baker", "RN night shift", "lorry", "programer", "Zoo keeper", 
 def cos(degrees: float) -> float:
     """The cosine of an angle in degrees."""
     return math.cos(math.radians(degrees))
+
+
+def decided(
+    parameters: MatcherParameters, score: float, margin: float, parts: tuple[float, float, float]
+) -> str:
+    """The decision on one first concept."""
+    (found,) = parameters.decide(np.array([score]), np.array([margin]), np.array([parts]))
+    return found
 
 
 def test_a_concept_is_as_near_as_its_nearest_row_and_its_mean() -> None:
@@ -84,7 +93,8 @@ def test_leading_are_the_highest_in_order_of_id(values: list[float], data: st.Da
     """The leading scores are the first of a full sort by falling score, then rising number."""
     count = data.draw(st.integers(1, len(values) + 2))
     expected = sorted(range(len(values)), key=lambda i: (-values[i], i))[:count]
-    assert leading(np.array(values, dtype=np.float32), count).tolist() == expected
+    scores = np.array([values, values[::-1]], dtype=np.float32)
+    assert leading(scores, count)[0].tolist() == expected
 
 
 def test_equal_concepts_stand_in_order_of_id() -> None:
@@ -145,14 +155,14 @@ def test_decisions_turn_at_their_limits(
     score: float, margin: float, parts: tuple[float, float, float], decision: str
 ) -> None:
     """At a limit the better decision holds, just under it the worse one."""
-    assert MatcherParameters().decide(score, margin, parts) == decision
+    assert decided(MatcherParameters(), score, margin, parts) == decision
 
 
 def test_without_an_accept_score_nothing_is_accepted() -> None:
     """When no score was precise enough even a perfect one goes to review."""
     strict = MatcherParameters(thresholds=Thresholds(accept_score=None))
-    assert strict.decide(1.0, 1.0, (1.0, 1.0, 1.0)) == "review"
-    assert strict.decide(0.0, 0.0, (0.1, 0.1, 0.0)) == "reject"
+    assert decided(strict, 1.0, 1.0, (1.0, 1.0, 1.0)) == "review"
+    assert decided(strict, 0.0, 0.0, (0.1, 0.1, 0.0)) == "reject"
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\t\n", "\u3000"])

@@ -91,7 +91,9 @@ def test_answers_are_gathered_by_query_group() -> None:
     assert memory.confirmed == {"swe": frozenset("ab")}
     assert memory.rejected == {"swe": frozenset("c")}
     assert not memory.settles("swe", "a")
-    assert ReviewedAnswers.of([yes("swe", "a")]).settles("Swe ", "a")
+    assert ReviewedAnswers.of([yes("swe", "a")]).settles("swe", "a")
+    assert memory.known(["other", "Swe "]) == [(1, "swe")]
+    assert ReviewedAnswers().known(["swe"]) == []
 
 
 @given(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -10,9 +10,10 @@ import pytest
 from tests.support.matchers import TableEncoder, plane
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.domain.records import IndexRow
-from training_service.domain.vectors import Matrix
+from training_service.domain.vectors import Matrix, Vectors
 from training_service.errors import ArtifactError
 from training_service.ports import Progress, no_progress
+from training_service.prepare import text_vectors as module
 from training_service.prepare.text_vectors import TextVectors
 
 TABLE = {"one": plane(0), "two": plane(30), "three": plane(60)}
@@ -30,34 +31,69 @@ class CountingEncoder(TableEncoder):
         return super().encode(texts, progress)
 
 
+def rows_of(keys: Iterable[str], texts: Sequence[str]) -> list[IndexRow]:
+    """A row for every key and text, in an order that is not that of the ids."""
+    rows = [IndexRow(key, text, "synonym") for key in keys for text in texts]
+    return sorted(rows, key=lambda row: -row.id)
+
+
 def test_each_text_is_encoded_once() -> None:
-    """Repeated texts go to the encoder once, in one call, in an order of their own."""
+    """Repeated texts go to the encoder once, though each given one counts as done."""
     encoder, done = CountingEncoder(), list[int]()
-    vectors = TextVectors(encoder, ["two", "one", "two", "one"], done.append)
+    rows = rows_of("ab", ["two", "one"])
+    vectors = TextVectors(encoder, rows, ["two", "three", "three"], done.append)
     vectors.of(["one", "two", "one"])
-    assert encoder.asked == [["one", "two"]]
-    assert done == [2]
+    assert [sorted(texts) for texts in encoder.asked] == [["one", "three", "two"]]
+    assert sum(done) == 4 + 2
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_blocks_give_what_all_at_once_would(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the block, all rows are told in order of id, each with the vector of its text."""
+    monkeypatch.setattr(module, "TEXTS_AT_ONCE", at_once)
+    encoder = HashingEncoder(32)
+    rows = rows_of("abc", ["x", "y", "long text"])
+    told: list[tuple[Sequence[IndexRow], Vectors]] = []
+    vectors = TextVectors(
+        encoder, rows, ["query", "x"], on_rows=lambda rows, found: told.append((rows, found))
+    )
+
+    in_order = [row for part, _ in told for row in part]
+    assert in_order == list(vectors.rows) == sorted(rows, key=lambda row: row.id)
+    assert all([row.id for row in part] == found.ids.tolist() for part, found in told)
+    expected = encoder.encode([row.text for row in in_order])
+    assert np.concatenate([found.matrix for _, found in told]) == pytest.approx(expected)
+    assert vectors.of(["query", "x"]) == pytest.approx(encoder.encode(["query", "x"]))
 
 
 def test_vectors_come_in_the_order_asked_for() -> None:
     """A text asked for twice comes twice, and none at all gives no rows."""
-    vectors = TextVectors(TableEncoder(TABLE), TABLE)
+    vectors = TextVectors(TableEncoder(TABLE), (), TABLE)
     expected = np.array([TABLE["three"], TABLE["one"], TABLE["three"]], dtype=np.float32)
     assert np.array_equal(vectors.of(["three", "one", "three"]), expected)
     assert vectors.of([]).shape == (0, 2)
+    assert len(vectors.vectors) == 0
 
 
 def test_rows_are_ascending_by_content_id() -> None:
-    """Index rows in any order give ascending ids, each beside the vector of its own text."""
+    """Some of the rows, in any order, give ascending ids beside the vectors of their texts."""
     encoder = HashingEncoder(32)
-    rows = [IndexRow(key, text, "synonym") for key in "ab" for text in ("x", "y", "long text")]
-    found = TextVectors(encoder, [row.text for row in rows]).of_rows(rows)
+    rows = rows_of("ab", ["x", "y", "long text"])
+    found = TextVectors(encoder, rows).of_rows(rows[:5])
 
     assert (np.diff(found.ids) > 0).all()
-    text_of = {row.id: row.text for row in rows}
-    assert len(found) == len(text_of) == 6
+    text_of = {row.id: row.text for row in rows[:5]}
+    assert len(found) == len(text_of) == 5
     expected = encoder.encode([text_of[int(number)] for number in found.ids])
-    assert np.array_equal(found.matrix, expected)
+    assert found.matrix == pytest.approx(expected)
+
+
+def test_the_rows_given_at_the_start_are_not_copied() -> None:
+    """Asked for all its rows, in whatever order, it shows the memory that it filled."""
+    rows = rows_of("ab", ["x", "y"])
+    vectors = TextVectors(HashingEncoder(32), rows, ["query"])
+    for asked in (vectors.rows, list(vectors.rows), rows):
+        assert np.shares_memory(vectors.of_rows(asked).matrix, vectors.vectors.matrix)
 
 
 def test_vectors_that_cannot_be_searched_are_refused() -> None:
@@ -69,6 +105,6 @@ def test_vectors_that_cannot_be_searched_are_refused() -> None:
         "long": (2.0, 0.0),
     }
     with pytest.raises(ArtifactError, match="encoder table gave 3 vectors") as refused:
-        TextVectors(TableEncoder(table), table)
+        TextVectors(TableEncoder(table), (), table)
     named = [fault.where for fault in refused.value.faults]
     assert named == ['text "long"', 'text "not a\\nnumber"', 'text "zero"']

@@ -1,0 +1,114 @@
+"""The rows of an index gathered by concept: the best row of each, and their mean direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from training_service.domain.records import IndexRow
+from training_service.domain.vectors import Matrix
+
+Numbers = npt.NDArray[np.intp]
+
+_CELLS_AT_ONCE = 524_288
+"""Products of rows and queries held together: 2 MB, which stay in the cache until reduced."""
+_MOST_ROWS_AT_ONCE = 16_384
+_FEW = 8
+
+
+class Pool(Protocol):
+    """What a matcher asks of the vectors of an index."""
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """The concept ids in ascending order: the columns of what ``similarities`` gives."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    def similarities(self, queries: Matrix) -> tuple[Matrix, Matrix]:
+        """Maximum over a concept's rows and cosine with its centroid, each (q, concepts)."""
+
+
+@dataclass(frozen=True)
+class ConceptPool:
+    """Every row compared exactly; implements ``Pool``.
+
+    ``matrix[order]`` has the rows of concept i from ``starts[i]`` up to the next start, and may
+    have others that are in no concept. ``centroids`` (c, d) are the unit-norm means, ``lengths``
+    (c,) the norms of the sums that they were scaled from.
+    """
+
+    concepts: tuple[str, ...]
+    matrix: Matrix
+    order: Numbers
+    starts: Numbers
+    centroids: Matrix
+    lengths: Matrix
+
+    @classmethod
+    def build(
+        cls, rows: Sequence[IndexRow], matrix: Matrix, places: Numbers | None = None
+    ) -> ConceptPool:
+        """Pool ``rows``; row i has the vector ``matrix[places[i]]``, or ``matrix[i]``.
+
+        ``matrix`` is kept, not copied.
+        """
+        concepts, concept_of = concept_numbers(rows)
+        order = np.argsort(concept_of, kind="stable")
+        starts = np.searchsorted(concept_of[order], np.arange(len(concepts)))
+        if places is not None:
+            order = places[order]
+        sums = np.zeros((len(concepts), matrix.shape[1]), dtype=np.float32)
+        for chunk, part, segments in _chunks(order, starts, _MOST_ROWS_AT_ONCE):
+            sums[part] += np.add.reduceat(matrix[chunk], segments, axis=0)
+        lengths = np.linalg.norm(sums, axis=1)
+        lengths[lengths == 0] = 1.0
+        sums /= lengths[:, None]
+        return cls(concepts, matrix, order, starts, sums, lengths)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def similarities(self, queries: Matrix) -> tuple[Matrix, Matrix]:
+        """Maximum over a concept's rows and cosine with its centroid, each (q, concepts)."""
+        best = self._best_of_few(queries) if len(queries) <= _FEW else self._best(queries)
+        return best, queries @ self.centroids.T
+
+    def _best_of_few(self, queries: Matrix) -> Matrix:
+        """In one product over the rows as they lie: ordering them would cost more."""
+        found = (self.matrix @ queries.T)[self.order]
+        return np.ascontiguousarray(np.maximum.reduceat(found, self.starts, axis=0).T)
+
+    def _best(self, queries: Matrix) -> Matrix:
+        """A part of the rows at a time, so that a product is still in the cache when reduced."""
+        turned = np.ascontiguousarray(queries.T)
+        best = np.full((len(self.concepts), len(queries)), -np.inf, dtype=np.float32)
+        at_once = min(_MOST_ROWS_AT_ONCE, max(1, _CELLS_AT_ONCE // len(queries)))
+        for chunk, part, segments in _chunks(self.order, self.starts, at_once):
+            found = np.maximum.reduceat(self.matrix[chunk] @ turned, segments, axis=0)
+            np.maximum(best[part], found, out=best[part])
+        return np.ascontiguousarray(best.T)
+
+
+def _chunks(
+    order: Numbers, starts: Numbers, at_once: int
+) -> Iterator[tuple[Numbers, slice, Numbers]]:
+    """``order`` in chunks: its places, the concepts they belong to, and where each begins."""
+    for begin in range(0, len(order), at_once):
+        end = min(begin + at_once, len(order))
+        first = int(np.searchsorted(starts, begin, side="right")) - 1
+        last = int(np.searchsorted(starts, end, side="left"))
+        segments = np.maximum(starts[first:last] - begin, 0)
+        yield order[begin:end], slice(first, last), segments
+
+
+def concept_numbers(rows: Sequence[IndexRow]) -> tuple[tuple[str, ...], Numbers]:
+    """The concepts of ``rows`` in order of id, and the number of each row's concept (n,)."""
+    concepts = tuple(sorted({row.key for row in rows}))
+    number = {key: i for i, key in enumerate(concepts)}
+    return concepts, np.fromiter((number[row.key] for row in rows), np.intp, len(rows))
