@@ -1,0 +1,82 @@
+"""Rows become part of a trained FAISS index, a shard of them on each machine of a Ray cluster."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training_service.adapters.ray_process import PLACE_PREFIX, RayProcess
+from training_service.domain.vectors import Matrix
+from training_service.observability import get_logger
+from training_service.ports import Progress, no_progress
+from training_service.release.durable import storage_errors
+
+log = get_logger()
+
+_SHARD_ROWS = 262_144
+_LEAST_ROWS = 4_000_000
+"""Below this, one machine has added the rows before the others have them."""
+
+
+class RayAdding:
+    """Adds rows to a trained index as ``index.add`` does, to the same bytes, on a cluster.
+
+    Only indexes whose rows do not know each other can be filled so: ``IndexPQFastScan`` and the
+    kinds of ``IndexIVF``; a graph cannot.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cluster: RayProcess,
+        shard_rows: int = _SHARD_ROWS,
+        least_rows: int = _LEAST_ROWS,
+    ) -> None:
+        """Put vectors into ``folder``, which every machine must reach under the same path.
+
+        Fewer than ``least_rows`` are added here.
+        """
+        self._folder = folder
+        self._cluster = cluster
+        self._shard_rows = shard_rows
+        self._least_rows = least_rows
+
+    def __call__(
+        self,
+        index: Any,  # noqa: ANN401 - FAISS has no types
+        matrix: Matrix,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Add the rows of ``matrix`` (n, d) to ``index``, which is trained and empty.
+
+        Raises:
+            ArtifactError: a machine cannot read the folder.
+            DependencyError: the cluster gave up.
+            StorageError: the vectors could not be written.
+        """
+        if len(matrix) < self._least_rows:
+            index.add(matrix)
+            return
+        with storage_errors("write", self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="shards-", dir=self._folder) as shared:
+                path = Path(shared) / "vectors.npy"
+                np.save(path, matrix, allow_pickle=False)
+                self._fill(index, path, len(matrix), progress)
+
+    def _fill(self, index: Any, path: Path, rows: int, progress: Progress) -> None:  # noqa: ANN401 - as above
+        import faiss
+
+        job = {"vectors": str(path.resolve()), "rows": rows, "shard_rows": self._shard_rows}
+        log.info("ray.shards", rows=rows, shards=-(-rows // self._shard_rows))
+        with tempfile.TemporaryDirectory(prefix=PLACE_PREFIX) as name:
+            place = Path(name)
+            (place / "job.json").write_bytes(json.dumps(job).encode())
+            (place / "trained.faiss").write_bytes(faiss.serialize_index(index).tobytes())
+            self._cluster.ask("fill", place, lambda answer: progress(answer["rows"]))
+            filled: Any = faiss.read_index(str(place / "filled.faiss"))
+        index.merge_from(filled, 0)
