@@ -23,7 +23,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from training_service.domain.index_meta import META_FILE, read_meta
 from training_service.domain.vectors import Matrix
-from training_service.match.matcher import Matcher, concept_numbers
+from training_service.match.matcher import Matcher
+from training_service.match.pool import concept_numbers
 from training_service.wiring import open_matcher
 
 _WEIGHTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
