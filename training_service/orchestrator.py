@@ -18,12 +18,13 @@ from datetime import datetime
 from typing import Any, Generic
 
 from training_service.domain.judgement import Held, Promoted, Verdict, verdict_name
+from training_service.domain.plan import RunPlan, closing_steps
 from training_service.domain.run import (
     BuildMode,
     Candidate,
     Finding,
+    Past,
     RunReport,
-    Served,
     Unchanged,
 )
 from training_service.judge.evaluation_gate import GatePolicy, force, judge
@@ -42,6 +43,7 @@ from training_service.release.free_space import require_free_space
 from training_service.release.journal import RunJournal
 from training_service.release.manifest import Draft
 from training_service.release.notifier import NotifyReport
+from training_service.release.past import look_back
 from training_service.release.pruning import Pruned
 from training_service.release.service_change import ServiceChange
 from training_service.release.staging import new_run_id
@@ -88,7 +90,7 @@ class _Run(Generic[P]):
     journal: RunJournal
     started_at: datetime
     latest: str | None
-    served: Served | None
+    past: Past
 
 
 class TrainingOrchestrator(Generic[P]):
@@ -138,21 +140,34 @@ class TrainingOrchestrator(Generic[P]):
             try:
                 with journal.step("preflight"):
                     latest = self._versions.latest_text()
-                    served = self._served()
+                    past = look_back(self._versions, may_reuse=not request.rebuild)
                     self._require_space(inputs)
-                run = _Run(mode, inputs, request, journal, started_at, latest, served)
+                run = _Run(mode, inputs, request, journal, started_at, latest, past)
                 return self._finish(run, *self._make(run))
             except BaseException as error:
                 self._versions.sweep()  # a signal may have stopped the clean-up
                 journal.finish("failed", error=type(error).__name__, reason=str(error))
                 raise
 
+    def plan(self, mode: BuildMode, request: Request) -> RunPlan:
+        """What ``run`` would do, and why; nothing is written, and no lock is taken."""
+        inputs = self._recipe.load(mode)
+        known = self._known(mode, inputs, request)
+        if known is not None:
+            reasons = tuple(known.verdict.reasons)
+            return RunPlan(mode, None, unchanged=known.version, notes=reasons)
+        past = look_back(self._versions, may_reuse=not request.rebuild)
+        served = past.served.version if past.served else None
+        basis = past.basis.version if past.basis else None
+        steps = (*self._recipe.plan(inputs, past), *closing_steps(mode, served))
+        return RunPlan(mode, basis, steps)
+
     def _make(self, run: _Run[P]) -> tuple[VersionInfo, Verdict, dict[str, Any]]:
         """Build, judge and publish; what comes out is a version, whatever the verdict."""
         with self._versions.staging(run.journal.run_id) as staging:
-            candidate = self._recipe.build(run.inputs, staging, run.served, run.journal)
+            candidate = self._recipe.build(run.inputs, staging, run.past, run.journal)
             verdict = self._verdict(run, candidate)
-            card = {**_told(verdict), **metrics(candidate.scorecard)}
+            card = {**_told(verdict), **metrics(candidate.scorecard), **candidate.figures}
             with run.journal.step("check"):
                 require_loadable(self._probe, staging, candidate.caches)
             with run.journal.step("publish"):
@@ -175,7 +190,7 @@ class TrainingOrchestrator(Generic[P]):
             run_id=run.journal.run_id,
             started_at=run.started_at,
             fingerprint=run.inputs.fingerprint,
-            parent=run.served.version if run.served else None,
+            parent=run.past.served.version if run.past.served else None,
             base_model=candidate.base_model,
             inputs=run.inputs.record(),
             settings={**run.inputs.settings(), "gate": asdict(self._policy)},
@@ -227,15 +242,6 @@ class TrainingOrchestrator(Generic[P]):
             return Pruned()
         with steps.step("retention"):
             return self._pruning()
-
-    def _served(self) -> Served | None:
-        """The version in service, whole: judging against a damaged one would prove nothing."""
-        version = self._versions.current()
-        if version is None:
-            return None
-        self._versions.require_sound(version)
-        settings = self._versions.manifest(version).settings
-        return Served(version, self._versions.path(version), settings)
 
     def _require_space(self, inputs: P) -> None:
         """Refuse before any work what the disk cannot hold."""

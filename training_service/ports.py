@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from training_service.domain.model import ResolvedModel
+from training_service.domain.model import Precision, ResolvedModel, Runtime
+from training_service.domain.plan import PlannedStep
 from training_service.domain.release import Reachability, ReloadOutcome, ReloadRequest
-from training_service.domain.run import BuildMode, Candidate, Finding, Served
-from training_service.domain.vectors import Matrix, Neighbours, Vectors
+from training_service.domain.run import BuildMode, Candidate, Finding, Past
 from training_service.errors import Fault
+
+if TYPE_CHECKING:  # numpy, which not every command needs
+    from training_service.domain.vectors import Matrix, Neighbours, Vectors
 
 Progress = Callable[[int], None]
 """Told how many more items are done; a stage calls it after each batch."""
@@ -126,14 +129,21 @@ class EncoderBackend(Protocol):
         """The slow encoder that defines what is right."""
 
     def fast(self, model_dir: Path) -> Encoder:
-        """The encoder over the folder's ONNX export."""
+        """The encoder over the folder's fp32 ONNX export."""
 
-    def export(self, model_dir: Path, target: Path) -> None:
-        """Write the ONNX export of the model to the file ``target``.
+    def export(self, model_dir: Path, target: Path, *, is_traced: bool) -> None:
+        """Write the fp32 ONNX export of the model to the file ``target``.
 
-        Raises ``ArtifactError`` for a model that cannot be exported and ``DependencyError`` when
-        a package it takes is not installed.
+        Tracing takes a tenth of the time, and may miss what depends on the input. Raises
+        ``ArtifactError`` for a model that cannot be exported so and ``DependencyError`` when a
+        package it takes is not installed.
         """
+
+    def runtime(self, precision: Precision) -> Runtime:
+        """What computes in ``precision`` here; ``DependencyError`` when nothing does."""
+
+    def quantise(self, model_dir: Path, target: Path) -> None:
+        """Write the int8 form of the folder's fp32 export to ``target``; raises as ``export``."""
 
 
 class Prepared(Protocol):
@@ -173,7 +183,10 @@ class Recipe(Protocol[P]):
     def estimated_bytes(self, inputs: P) -> int:
         """About how much disk the version of ``inputs`` will take."""
 
-    def build(self, inputs: P, staging: Path, served: Served | None, steps: Steps) -> Candidate:
+    def plan(self, inputs: P, past: Past) -> tuple[PlannedStep, ...]:
+        """What ``build`` would do, step by step; writes nothing."""
+
+    def build(self, inputs: P, staging: Path, past: Past, steps: Steps) -> Candidate:
         """Fill ``staging`` with all of a version but its manifest, and score it."""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from training_service.domain import webhook_secret
@@ -30,6 +30,20 @@ def _checked_secret(secret: SecretStr) -> SecretStr:
 _URL = "an http or https URL with a host and without user name, or empty for none"
 ReloadUrl = Annotated[str, AfterValidator(_checked_url)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_checked_secret)]
+
+
+def _switched(value: object) -> object:
+    """``auto``, ``on`` or ``off``; the words that settings files have for yes and no as well."""
+    word = str(value).strip().casefold()
+    return next((name for name, words in _SWITCH_WORDS.items() if word in words), value)
+
+
+_SWITCH_WORDS = {
+    "auto": ("auto",),
+    "on": ("on", "yes", "y", "true", "t", "1"),
+    "off": ("off", "no", "n", "false", "f", "0"),
+}
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_switched)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -106,9 +120,27 @@ class TrainingConfig(BaseSettings):
         "synonyms",
         description="One vector per synonym, one per concept, or one with its feedback merged in.",
     )
-    chroma: bool = Field(default=True, description="Also write the index as a Chroma collection.")
+    chroma: Switch = Field(
+        "auto",
+        description="Also write a Chroma collection; auto does so up to 200,000 rows.",
+        json_schema_extra={"expected": "auto, on or off"},
+    )
+    index_type: Literal["auto", "exact", "pq", "hnsw", "ivf"] = Field(
+        "auto", description="The FAISS index; auto is exact while exact is fast, then quantised."
+    )
     encoder: Literal["auto", "onnx", "reference"] = Field(
         "auto", description="What computes vectors; auto takes ONNX once checked against torch."
+    )
+    encoder_precision: Literal["fp32", "bf16", "int8"] = Field(
+        "fp32", description="What vectors are computed in; less than fp32 must prove itself."
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local", description="Where texts are encoded: in this process, or on a Ray cluster."
+    )
+    ray_address: str | None = Field(
+        None,
+        description="The Ray cluster to join; empty starts one on this machine for the run.",
+        json_schema_extra={"expected": "an address that Ray takes, or empty for none"},
     )
     cache_dir: Path | None = Field(
         None,
@@ -117,6 +149,10 @@ class TrainingConfig(BaseSettings):
             "expected": "a path, or empty for none",
             "default": "$XDG_CACHE_HOME/training-service, else ~/.cache/training-service",
         },
+    )
+    cache_max_bytes: Count = Field(
+        20 << 30,
+        description="Runs remove the vectors longest unused when the cache is larger than this.",
     )
     keep_versions: Count | None = Field(
         5,

@@ -32,8 +32,10 @@ LEGACY_VARIABLES: Mapping[str, str] = {
     "canonical_file": "CANONICAL_FILE",
     "feedback_file": "FEEDBACK_FILE",
     "model_store_base": "MODEL_STORE_BASE",
+    "encoder_precision": "ENCODER_PRECISION",
+    "ray_address": "RAY_ADDRESS",
 }
-"""Settings whose names were in use before ``TRAIN_<NAME>``; both are read."""
+"""Settings with a second name beside ``TRAIN_<NAME>``; both are read."""
 
 FLAGS: Mapping[str, str] = {
     "canonical_file": "--canonical",
@@ -43,6 +45,7 @@ FLAGS: Mapping[str, str] = {
     "min_accuracy": "--min-accuracy",
     "ml_service_reload_url": "--reload-url",
     "recipe": "--recipe",
+    "engine": "--engine",
     "require_reload": "--require-reload",
     "rollback_on_reload_failure": "--rollback-on-reload-failure",
     "log_level": "--log-level",
@@ -61,6 +64,12 @@ _SCALAR_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
     for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
 )
+
+
+def ray_environment() -> dict[str, str]:
+    """The variables by which Ray finds and enters a cluster, for the process that drives it."""
+    found = os.environ.items()
+    return {name: value for name, value in found if name.startswith("RAY_") or name == "HOME"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ What is heavy is imported by the function that needs it, so that a command pays 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from training_service.adapters.account import account
 from training_service.adapters.clock import SystemClock
 from training_service.domain.webhook_secret import signing_keys
-from training_service.ports import Encoder, ProgressBars, ReloadHook, no_progress_bars
+from training_service.errors import StorageError, UsageError
+from training_service.ports import ProgressBars, ReloadHook, no_progress_bars
 from training_service.release.manual_promotion import ManualPromotion
 from training_service.release.manual_retention import ManualRetention
 from training_service.release.notifier import Notifier
@@ -25,11 +26,14 @@ from training_service.release.retention import KeepRules, Retention
 from training_service.release.service_change import ServiceChange
 from training_service.release.timeline import History, look_back
 from training_service.release.version_manager import VersionManager
+from training_service.settings_sources import ray_environment
 
 if TYPE_CHECKING:
+    from training_service.adapters.encoders.cache import VectorMemory
+    from training_service.adapters.encoders.cache_pruning import CacheFolder
     from training_service.match.matcher import Matcher
     from training_service.orchestrator import TrainingOrchestrator
-    from training_service.recipes.semantic_index import SemanticIndex
+    from training_service.recipes.semantic_index import Fill, SemanticIndex
     from training_service.recipes.semantic_inputs import Inputs
     from training_service.release.repair import Repair
     from training_service.release.verification import Verification
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 VECTORS_FOLDER = "vectors"
 EXPORTS_FOLDER = "exports"
+BLOCKS_FOLDER = "ray-blocks"
 
 
 def version_manager(config: TrainingConfig, promoted_by: str = "") -> VersionManager:
@@ -131,6 +136,13 @@ def store_lock(
     return StoreLock(config.model_store_base, mode, run_id, wait_s=wait_s)
 
 
+def prepare_matching() -> None:
+    """Import what ``open_matcher`` takes, for a caller who waits for something else anyway."""
+    from training_service.adapters.matcher_files import import_packages
+
+    import_packages()
+
+
 def open_matcher(version: Path) -> Matcher:
     """The matcher that the version in the folder ``version`` serves."""
     from training_service.adapters.matcher_files import VersionMatcherFiles
@@ -173,11 +185,14 @@ def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIn
     from training_service.adapters.faiss_index import FaissIndex
     from training_service.adapters.matcher_files import VersionMatcherFiles
     from training_service.adapters.model_sources import ModelSources
+    from training_service.fit.collection_builder import CollectionBuilder
     from training_service.fit.index_builder import IndexBuilder
+    from training_service.fit.index_choice import IndexesByRule
     from training_service.fit.model_manager import ModelManager
     from training_service.recipes.semantic_index import SemanticIndex, Tools
     from training_service.recipes.semantic_inputs import SemanticIndexOptions
     from training_service.release.durable import write_bytes
+    from training_service.release.linking import duplicate_file
 
     remember = _cached(config.cache_dir)
     exports = config.cache_dir / EXPORTS_FOLDER if config.cache_dir else None
@@ -185,23 +200,71 @@ def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIn
         **{name: getattr(config, name) for name in SemanticIndexOptions.names()}
     )
     tools = Tools(
-        models=ModelManager(ModelSources(), EncoderLoader(), exports),
-        index_builder=IndexBuilder(
-            FaissIndex, write_bytes, ChromaProcess() if config.chroma else None
-        ),
+        models=ModelManager(ModelSources(), EncoderLoader(), exports, duplicate_file),
+        index_builder=IndexBuilder(IndexesByRule(FaissIndex, config.index_type), write_bytes),
+        collections=CollectionBuilder(ChromaProcess(), FaissIndex),
         matcher_files=VersionMatcherFiles(remember),
         remember=remember,
+        fill=_filling(config),
+        trim_cache=partial(_trim_cache, config, remember),
+        known_texts=partial(_known_texts, config.cache_dir),
         clock=SystemClock(),
         progress=progress,
     )
     return SemanticIndex(options, tools)
 
 
-def _cached(cache_dir: Path | None) -> Callable[[Encoder], Encoder]:
+def _cached(cache_dir: Path | None) -> VectorMemory:
     """Puts the embedding cache before an encoder; nothing without a cache folder."""
-    from training_service.adapters.encoders.cache import CachedEncoder
+    from training_service.adapters.encoders.cache import VectorMemory
+
+    return VectorMemory(cache_dir / VECTORS_FOLDER if cache_dir else None)
+
+
+def _filling(config: TrainingConfig) -> Fill | None:
+    """Fills the embedding cache on a Ray cluster, where that is the engine."""
+    if config.engine == "local":
+        return None
+    if config.cache_dir is None:
+        hint = "set cache_dir to a folder"
+        raise UsageError("engine=ray, and there is no embedding cache to fill", hint=hint)
+    from training_service.adapters.encoders.ray import RayFilling
+    from training_service.adapters.ray_process import RayProcess
+
+    address = config.ray_address
+    cluster = RayProcess(address or "", ray_environment() if address else {})
+    return RayFilling(config.cache_dir / BLOCKS_FOLDER, cluster)
+
+
+def _known_texts(cache_dir: Path | None, model: Path, texts: Collection[str]) -> int | None:
+    from training_service.adapters.encoders.cache_store import EmbeddingCache
+    from training_service.adapters.encoders.loading import identity_of
 
     if cache_dir is None:
-        return lambda encoder: encoder
-    folder = cache_dir / VECTORS_FOLDER
-    return lambda encoder: CachedEncoder(encoder, folder)
+        return None
+    cache = EmbeddingCache(cache_dir / VECTORS_FOLDER, identity_of(model))
+    return int(cache.known(list(texts)).sum())
+
+
+def _trim_cache(config: TrainingConfig, used: VectorMemory) -> tuple[str, ...]:
+    """Keep the cache within its bound; what could not be done, in sentences."""
+    from training_service.adapters.encoders.cache_pruning import Limits
+
+    folder = cache_folder(config)
+    if folder is None:
+        return ()
+    try:
+        pruned = folder.prune(Limits(config.cache_max_bytes), keep=used.used())
+    except StorageError as problem:
+        return (f"the cache was not pruned: {problem}",)
+    return tuple(f"not pruned: {fault}" for fault in pruned.faults)
+
+
+def cache_folder(config: TrainingConfig) -> CacheFolder | None:
+    """What is kept between runs to save work; ``None`` when nothing is to be."""
+    from training_service.adapters.encoders.cache_pruning import CacheFolder
+
+    if config.cache_dir is None:
+        return None
+    folder = config.cache_dir
+    return CacheFolder(folder / VECTORS_FOLDER, folder / EXPORTS_FOLDER, SystemClock())

@@ -164,6 +164,8 @@ def test_every_older_name_is_read(tmp_path: Path) -> None:
         "CANONICAL_FILE": "/c.json",
         "FEEDBACK_FILE": "f.csv",
         "MODEL_STORE_BASE": "~/store",
+        "ENCODER_PRECISION": "int8",
+        "RAY_ADDRESS": "head:6379",
         "HOME": "/home/u",
     }
     config = load(tmp_path, environ).config
@@ -172,6 +174,7 @@ def test_every_older_name_is_read(tmp_path: Path) -> None:
     assert config.canonical_file == Path("/c.json")
     assert config.feedback_file == tmp_path / "f.csv"
     assert config.model_store_base == Path("/home/u/store")
+    assert (config.encoder_precision, config.ray_address) == ("int8", "head:6379")
     assert set(LEGACY_VARIABLES.values()) == environ.keys() - {"HOME"}
 
 
@@ -194,7 +197,7 @@ def test_every_setting_can_be_assigned(tmp_path: Path) -> None:
         assignments=["chroma=no", "cache_dir=", "ml_service_reload_url=", "min_accuracy=0.6"],
     )
     config = loaded.config
-    assert (config.chroma, config.cache_dir, config.ml_service_reload_url) == (False, None, None)
+    assert (config.chroma, config.cache_dir, config.ml_service_reload_url) == ("off", None, None)
     assert config.min_accuracy == 0.7
     assert loaded.notes == (
         "--min-accuracy and --set min_accuracy differ; --min-accuracy is used",
@@ -234,7 +237,7 @@ def test_yaml_values_mean_what_is_spelled(tmp_path: Path) -> None:
     assert config.base_model == "no"
     assert config.canonical_file == tmp_path / "2025-11-20"
     assert config.recent_days == 12
-    assert config.chroma is False
+    assert config.chroma == "off"
     assert config.ml_service_reload_url is None
     assert config.feedback_file == Path("/h/f.csv")
 

@@ -10,7 +10,17 @@ import typer
 from typer.main import get_command
 
 from training_service import __version__
-from training_service.cli import config, history, match, modes, reload, streams, versions
+from training_service.cli import (
+    cache,
+    config,
+    history,
+    match,
+    modes,
+    plan,
+    reload,
+    streams,
+    versions,
+)
 from training_service.cli.frame import Frame
 from training_service.domain.masking import learn_secrets
 
@@ -24,9 +34,11 @@ app.command("smoke-test")(modes.smoke_test)
 app.command("build-index")(modes.build_index)
 app.command("build-index-feedback")(modes.build_index_feedback)
 app.command("full-train")(modes.full_train)
+app.command("plan")(plan.plan)
 app.command("match")(match.match)
 app.command("reload")(reload.reload)
 app.add_typer(versions.app, name="versions")
+app.add_typer(cache.app, name="cache")
 app.command("history")(history.history)
 app.command("config")(config.config)
 

@@ -9,6 +9,7 @@ import typer
 
 from training_service.cli.frame import Frame, command
 from training_service.cli.options import INPUTS, RELOADING, STORE, TRAINING, Reason, Wait
+from training_service.cli.plan import tell_plan
 from training_service.cli.progress import progress_bars
 from training_service.cli.reload import require_confirmed, require_service
 from training_service.errors import UsageError
@@ -23,6 +24,9 @@ GATE_SAID_NO = 4
 Rebuild = Annotated[
     bool, typer.Option("--rebuild", help="Build even when nothing changed since the last version.")
 ]
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; do nothing.")]
 
 
 @command(*INPUTS, *STORE, *TRAINING)
@@ -47,17 +51,27 @@ def _raise_first(failed: list[Finding]) -> None:
 
 
 @command(*INPUTS, *STORE, *TRAINING)
-def build_index(frame: Frame, wait: Wait = 0.0, rebuild: Rebuild = False) -> None:
+def build_index(
+    frame: Frame, wait: Wait = 0.0, rebuild: Rebuild = False, dry_run: DryRun = False
+) -> None:
     """Build a version from the canonical data alone; it is not promoted."""
     config = frame.settings().config
-    _run(frame, config, "build-index", lambda: _request(wait, rebuild))
+    if dry_run:
+        tell_plan(frame, config, "build-index", _request(wait, rebuild))
+    else:
+        _run(frame, config, "build-index", lambda: _request(wait, rebuild))
 
 
 @command(*INPUTS, *STORE, *TRAINING)
-def build_index_feedback(frame: Frame, wait: Wait = 0.0, rebuild: Rebuild = False) -> None:
+def build_index_feedback(
+    frame: Frame, wait: Wait = 0.0, rebuild: Rebuild = False, dry_run: DryRun = False
+) -> None:
     """Build a version from canonical data and confirmed feedback; it is not promoted."""
     config = frame.settings().config
-    _run(frame, config, "build-index-feedback", lambda: _request(wait, rebuild))
+    if dry_run:
+        tell_plan(frame, config, "build-index-feedback", _request(wait, rebuild))
+    else:
+        _run(frame, config, "build-index-feedback", lambda: _request(wait, rebuild))
 
 
 @command(*INPUTS, *STORE, *TRAINING, *RELOADING)
@@ -65,6 +79,7 @@ def full_train(
     frame: Frame,
     wait: Wait = 0.0,
     rebuild: Rebuild = False,
+    dry_run: DryRun = False,
     force: Annotated[
         bool, typer.Option("--force", help="Promote against the gate; needs --reason.")
     ] = False,
@@ -82,6 +97,9 @@ def full_train(
     if config.require_reload:
         require_service(config, "--require-reload")
     why = reason.strip() or None
+    if dry_run:
+        tell_plan(frame, config, "full-train", _request(wait, rebuild, why))
+        return
     report = _run(frame, config, "full-train", lambda: _request(wait, rebuild, why))
     if report.is_held:
         frame.leave(GATE_SAID_NO, report.verdict_name, "; ".join(report.verdict.reasons))

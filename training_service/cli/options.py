@@ -18,6 +18,7 @@ _HELP = {
     "min_accuracy": ("NUMBER", "The lowest top-1 accuracy that is promoted."),
     "ml_service_reload_url": ("URL", "Where a promotion is announced; empty for nowhere."),
     "recipe": ("NAME", "Which system is trained."),
+    "engine": ("NAME", "Where texts are encoded: local or ray."),
     "log_level": ("LEVEL", "debug, info, warning or error."),
     "log_format": ("FORMAT", "auto, console or json."),
 }
@@ -29,7 +30,7 @@ _SWITCHES = {
 
 INPUTS = ("canonical_file", "feedback_file")
 STORE = ("model_store_base",)
-TRAINING = ("base_model", "min_accuracy", "ml_service_reload_url", "recipe")
+TRAINING = ("base_model", "min_accuracy", "ml_service_reload_url", "recipe", "engine")
 SERVICE = ("ml_service_reload_url",)
 RELOADING = ("require_reload", "rollback_on_reload_failure")
 _LOGGING = ("log_level", "log_format")

@@ -32,22 +32,36 @@ class Candidate:
     """Built and unjudged: what stands in the staging folder.
 
     ``scorecard`` is ``None`` in the modes that do not judge. ``caches`` describes derived folders
-    as ``Manifest.caches`` does; ``notes`` are sentences for people.
+    as ``Manifest.caches`` does; ``notes`` are sentences for people. ``figures`` stand in the
+    scorecard beside those of the judgement: what the index and its vectors were measured to be.
     """
 
     scorecard: Scorecard | None
     base_model: Mapping[str, Any]
     caches: Mapping[str, Any]
     notes: tuple[str, ...]
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Served:
-    """The version in service: its name, its folder, and the settings it was made with."""
+    """A whole version: its name, its folder, and what it was made with.
+
+    ``steps`` has the fingerprint of each step that made it, as far as its manifest tells.
+    """
 
     version: str
     path: Path
     settings: Mapping[str, Any]
+    steps: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a run may look back on: the version in service, and one whose parts serve again."""
+
+    served: Served | None = None
+    basis: Served | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from training_service.domain.plain_json import parse_plain
+from training_service.domain.plain_json import PlainJsonError, parse_plain
 from training_service.domain.records import Canonical, FeedbackRow
 from training_service.errors import ArtifactError, shown
 
@@ -50,8 +50,10 @@ def feedback_from_lines(data: bytes, where: str) -> tuple[FeedbackRow, ...]:
     Raises:
         ArtifactError: a line is not such a row.
     """
+    lines = data.splitlines()
     return tuple(
-        _row(line, f"{where}:{number}") for number, line in enumerate(data.splitlines(), start=1)
+        _row(record, f"{where}:{number}")
+        for number, record in enumerate(_records(lines, where), start=1)
     )
 
 
@@ -60,20 +62,42 @@ def _lines(records: Iterable[dict[str, Any]]) -> bytes:
     return "".join(f"{line}\n" for line in dumped).encode()
 
 
-def _row(line: bytes, where: str) -> FeedbackRow:
+def _records(lines: list[bytes], where: str) -> Iterable[object]:
+    """The value of each line; all at once, which takes a fifth of the time, if that can be."""
     try:
-        record = _expect(parse_plain(line), dict)
-        stamp = record["timestamp"]
-        row = FeedbackRow(
-            query=_text(record["query"]),
-            key=_text(record["key"]),
-            correct=_expect(record["correct"], bool),
+        found: list[object] = parse_plain(b"[" + b",".join(lines) + b"]")
+    except PlainJsonError:
+        found = []
+    if len(found) == len(lines):
+        return found
+    return (_parsed(line, f"{where}:{number}") for number, line in enumerate(lines, start=1))
+
+
+def _parsed(line: bytes, where: str) -> object:
+    try:
+        record: object = parse_plain(line)
+    except PlainJsonError as error:
+        raise _unlike(error, where) from error
+    return record
+
+
+def _row(record: object, where: str) -> FeedbackRow:
+    try:
+        fields = _expect(record, dict)
+        stamp = fields["timestamp"]
+        return FeedbackRow(
+            query=_text(fields["query"]),
+            key=_text(fields["key"]),
+            correct=_expect(fields["correct"], bool),
             timestamp=None if stamp is None else _moment(stamp),
         )
     except (ValueError, KeyError, TypeError) as error:
-        problem = f"{type(error).__name__}: {shown(str(error))}"
-        raise ArtifactError(f"{where}: {problem}, expected a feedback row") from error
-    return row
+        raise _unlike(error, where) from error
+
+
+def _unlike(error: Exception, where: str) -> ArtifactError:
+    problem = f"{type(error).__name__}: {shown(str(error))}"
+    return ArtifactError(f"{where}: {problem}, expected a feedback row")
 
 
 def _moment(stamp: str) -> datetime:

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from training_service.domain.canary_answers import (
-    CANARIES_FILE,
-    CanaryAnswer,
-    canaries_bytes,
-    canary_texts,
-)
+from training_service.domain.index_kind import IndexChoice
 from training_service.domain.index_meta import CHROMA_FOLDER, IndexMeta
-from training_service.domain.model import BaseModel
+from training_service.domain.judgement import Scorecard
+from training_service.domain.plan import PlannedStep
 from training_service.domain.records import labelled_queries
-from training_service.domain.run import BuildMode, Candidate, Finding, Served
-from training_service.domain.snapshot import (
-    CANONICAL_FILE,
-    FEEDBACK_FILE,
-    SNAPSHOT_FOLDER,
-    canonical_lines,
-    feedback_lines,
-)
-from training_service.errors import ArtifactError
+from training_service.domain.run import BuildMode, Candidate, Finding, Past, Served
+from training_service.fit.collection_builder import CollectionBuilder, CollectionJob
+from training_service.fit.fidelity import Fidelity
 from training_service.fit.footprint import version_bytes
-from training_service.fit.index_builder import IndexBuilder
+from training_service.fit.index_builder import BuiltIndex, IndexBuilder
 from training_service.fit.model_manager import ModelManager
-from training_service.match.canaries import ask_canaries
 from training_service.match.files import MODEL_FOLDER, MatcherFiles
 from training_service.match.matcher import Matcher
 from training_service.match.memory import ReviewedAnswers
 from training_service.ports import Clock, Encoder, ProgressBars, Steps
-from training_service.prepare.splitter import split
+from training_service.prepare.splitter import Split, split
 from training_service.prepare.text_vectors import TextVectors
 from training_service.recipes.semantic_inputs import (
     Inputs,
@@ -47,26 +37,75 @@ from training_service.recipes.semantic_learning import (
     judge,
     learn,
     replay,
-    rows_with,
-    texts_to_encode,
+    texts_of_run,
     with_replay,
 )
-from training_service.release.durable import make_folder, write_bytes
+from training_service.recipes.semantic_model import ModelStep
+from training_service.recipes.semantic_parts import Parts, as_served
+from training_service.recipes.semantic_plan import CountKnown, plan_steps
+from training_service.recipes.semantic_reuse import Reuse
+
+Fill = Callable[[Encoder, Path, Iterable[str], ProgressBars], None]
+"""Has the cache before an encoder, opened from a model folder, know texts."""
 
 
 @dataclass(frozen=True)
 class Tools:
     """What the recipe works with, put together by ``wiring``.
 
-    ``remember`` puts the embedding cache before an encoder.
+    ``remember`` puts the embedding cache before an encoder, ``fill`` has others fill it,
+    ``known_texts`` counts what is in it, and ``trim_cache`` keeps it within its bound and says
+    what could not be done.
     """
 
     models: ModelManager
     index_builder: IndexBuilder
+    collections: CollectionBuilder
     matcher_files: MatcherFiles
     remember: Callable[[Encoder], Encoder]
+    fill: Fill | None
+    trim_cache: Callable[[], tuple[str, ...]]
+    known_texts: CountKnown
     clock: Clock
     progress: ProgressBars
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """All that a run embeds: the rows of its index, its queries, and texts of the folds."""
+
+    meta: IndexMeta
+    sides: Split
+    others: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What the vectors and the index of a version were measured to be worth."""
+
+    fidelity: Fidelity | None
+    choice: IndexChoice | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people, where there is something to tell."""
+        told = [] if self.fidelity is None else [str(self.fidelity)]
+        if self.choice is not None and self.choice.sample:
+            told.append(str(self.choice))
+        return tuple(told)
+
+    def noted(self, scorecard: Scorecard) -> Scorecard:
+        """``scorecard`` with these sentences among its notes."""
+        return replace(scorecard, notes=(*scorecard.notes, *self.notes))
+
+    def record(self) -> dict[str, Any]:
+        """The figures as JSON data."""
+        told: dict[str, Any] = {}
+        if self.fidelity is not None:
+            told["precision"] = asdict(self.fidelity)
+        if self.choice is not None:
+            told["index"] = self.choice.record()
+        return told
 
 
 class SemanticIndex:
@@ -91,90 +130,109 @@ class SemanticIndex:
         """About how much disk the version of ``inputs`` will take."""
         options = inputs.options
         is_exported = options.encoder != "reference"
-        model = self._tools.models.footprint(options.base_model, is_exported=is_exported)
+        model = self._tools.models.footprint(
+            options.base_model, is_exported=is_exported, precision=options.encoder_precision
+        )
         texts = [text for entry in inputs.canonical.entries for text in entry.texts]
         texts += [row.query for row in inputs.feedback.rows]
         characters = sum(len(text) for text in texts)
-        return version_bytes(len(texts), characters, model, has_chroma=options.chroma)
+        has_chroma = options.has_chroma(len(texts))
+        return version_bytes(len(texts), characters, model, has_chroma=has_chroma)
 
-    def build(
-        self, inputs: Inputs, staging: Path, served: Served | None, steps: Steps
-    ) -> Candidate:
+    def plan(self, inputs: Inputs, past: Past) -> tuple[PlannedStep, ...]:
+        """What ``build`` would do with each part, and why."""
+        return plan_steps(inputs, past, self._tools.known_texts)
+
+    def build(self, inputs: Inputs, staging: Path, past: Past, steps: Steps) -> Candidate:
         """Fill ``staging`` with all of a version but its manifest, and score it.
 
-        What is judged learned from one side of the feedback; what is shipped knows both.
+        What is judged learned from one side of the feedback; what is shipped knows both. The
+        vector store is written in the background, from the first vectors on.
         """
-        scorecard = None
+        reuse = Reuse(inputs, past.basis)
         with steps.step("model"):
-            model, encoder = self._model(inputs, staging)
-        with steps.step("encode"):
-            material = self._material(inputs, encoder)
-        shipped = material.matcher(inputs.feedback.confirmed)
-        if inputs.mode == "full-train":
-            with steps.step("learn"):
-                challenger = learn(material)
-            with steps.step("judge"):
-                place = bench(material, served, self._tools.matcher_files)
-                scorecard = judge(material, challenger, place, self._tools.clock.now())
-            shipped = replace(shipped, parameters=challenger.parameters)
-        shipped = replace(shipped, memory=ReviewedAnswers.of(inputs.feedback.rows))
-        if scorecard is not None:
-            scorecard = with_replay(scorecard, replay(material, shipped))
-        with steps.step("index"):
-            caches = self._index(material, shipped, staging)
-        return Candidate(scorecard, asdict(model), caches, inputs.notes)
-
-    def _model(self, inputs: Inputs, staging: Path) -> tuple[BaseModel, Encoder]:
-        """The base model's copy in the version, and the encoder that speaks for it."""
-        models, folder = self._tools.models, staging / MODEL_FOLDER
-        model = models.copy_base_model(inputs.options.base_model, folder)
-        if inputs.options.encoder != "reference":
-            self._speed_up(inputs, folder, model)
-        return model, self._tools.remember(models.load_model(folder))
-
-    def _speed_up(self, inputs: Inputs, folder: Path, model: BaseModel) -> None:
-        """Give the copy its checked ONNX export; without one the reference serves, if it may."""
-        texts = [text for entry in inputs.canonical.entries for text in entry.texts]
-        choice = self._tools.models.ensure_fast(folder, model, texts)
-        if inputs.options.encoder == "onnx" and choice.backend == "reference":
-            raise ArtifactError(
-                f"ENCODER=onnx, and {model.name} serves by its reference: {choice.reason}",
-                hint="set ENCODER=auto to go on with the reference",
-            )
-
-    def _material(self, inputs: Inputs, encoder: Encoder) -> Material:
-        """Every text of the run encoded once, and the queries parted into their two sides."""
-        queries = labelled_queries(inputs.feedback.rows)
-        sides = split(queries, inputs.options.holdout_share)
-        texts = texts_to_encode(inputs, queries)
-        progress = self._tools.progress("encoding", len(texts))
-        return Material(inputs, sides, TextVectors(encoder, texts, progress))
-
-    def _index(self, material: Material, shipped: Matcher, staging: Path) -> dict[str, Any]:
-        """Write the shipped index, the matcher's files and the snapshot of the data."""
-        inputs = material.inputs
-        rows = rows_with(inputs, inputs.feedback.confirmed)
-        vectors = material.vectors.of_rows(rows)
-        meta = IndexMeta.of(
-            rows,
-            inputs.canonical.labels,
-            dimension=vectors.dimension,
-            form=inputs.options.index_form,
+            model = ModelStep(self._tools.models, self._tools.remember, staging)
+            encoder = model.encoder(reuse)
+            texts = _texts(inputs, encoder.dimension)
+            fidelity = model.fidelity(encoder, inputs, texts.meta.rows, texts.sides.holdout)
+        with self._collection(texts.meta, reuse, staging) as collection:
+            with steps.step("encode"):
+                material = self._material(inputs, texts, encoder, staging, collection)
+            scorecard, shipped = self._judged(material, past.served, reuse, steps)
+            parts = Parts(self._tools.index_builder, self._tools.matcher_files, staging)
+            with steps.step("index"):
+                built = parts.index(texts.meta, material, reuse)
+            with steps.step("files"):
+                shipped = as_served(shipped, built)
+                parts.files(material, shipped, reuse)
+            if scorecard is not None:
+                scorecard = with_replay(scorecard, replay(material, shipped))
+            caches: dict[str, Any] = {}
+            if collection is not None:
+                with steps.step("chroma"):
+                    caches = _stored(collection, built)
+        found = _Findings(fidelity, built.choice)
+        return Candidate(
+            scorecard=None if scorecard is None else found.noted(scorecard),
+            base_model=asdict(inputs.model),
+            caches=caches,
+            notes=(*inputs.notes, *(() if scorecard else found.notes), *self._tools.trim_cache()),
+            figures=found.record(),
         )
-        progress = self._tools.progress("indexing", len(rows))
-        report = self._tools.index_builder.build(meta, vectors, staging, progress)
-        self._tools.matcher_files.write(shipped, staging)
-        write_bytes(staging / CANARIES_FILE, canaries_bytes(_canaries(inputs, shipped)))
-        folder = staging / SNAPSHOT_FOLDER
-        make_folder(folder)
-        write_bytes(folder / CANONICAL_FILE, canonical_lines(inputs.canonical))
-        write_bytes(folder / FEEDBACK_FILE, feedback_lines(inputs.feedback.rows))
-        if report.chroma_sha256 is None:
-            return {}
-        return {CHROMA_FOLDER: {"count": report.count, "content_sha256": report.chroma_sha256}}
+
+    def _collection(
+        self, meta: IndexMeta, reuse: Reuse, staging: Path
+    ) -> AbstractContextManager[CollectionJob | None]:
+        """The vector store, begun in the background; nothing where none is wanted."""
+        if not reuse.inputs.options.has_chroma(len(meta)):
+            return nullcontext()
+        progress = self._tools.progress("indexing", len(meta))
+        return self._tools.collections.begin(staging, meta, reuse.collection, progress)
+
+    def _material(
+        self,
+        inputs: Inputs,
+        texts: _Texts,
+        encoder: Encoder,
+        staging: Path,
+        collection: CollectionJob | None,
+    ) -> Material:
+        """Every text of the run encoded once, and the queries parted into their two sides."""
+        rows, others = texts.meta.rows, texts.others
+        if self._tools.fill is not None:
+            every = (*(row.text for row in rows), *others)
+            self._tools.fill(encoder, staging / MODEL_FOLDER, every, self._tools.progress)
+        progress = self._tools.progress("encoding", len(rows) + len(others))
+        feed = None if collection is None else lambda _rows, found: collection.add(found)
+        vectors = TextVectors(encoder, rows, others, progress, feed)
+        return Material(inputs, texts.sides, vectors)
+
+    def _judged(
+        self, material: Material, served: Served | None, reuse: Reuse, steps: Steps
+    ) -> tuple[Scorecard | None, Matcher]:
+        """The scorecard of what was learned, and the matcher that ships with what it learned."""
+        inputs = material.inputs
+        memory = ReviewedAnswers.of(inputs.feedback.rows)
+        shipped = replace(material.shipped, memory=memory)
+        if inputs.mode != "full-train":
+            return None, shipped
+        with steps.step("learn"):
+            challenger = learn(material, reuse.parameters)
+        with steps.step("judge"):
+            place = bench(material, served, self._tools.matcher_files)
+            scorecard = judge(material, challenger, place, self._tools.clock.now())
+        return scorecard, replace(shipped, parameters=challenger.parameters)
 
 
-def _canaries(inputs: Inputs, shipped: Matcher) -> tuple[CanaryAnswer, ...]:
-    """What ``shipped`` answers to some of the texts and queries it was made of."""
-    texts = [text for entry in inputs.canonical.entries for text in entry.texts]
-    return ask_canaries(shipped, canary_texts([*texts, *(r.query for r in inputs.feedback.rows)]))
+def _texts(inputs: Inputs, dimension: int) -> _Texts:
+    queries = labelled_queries(inputs.feedback.rows)
+    rows, others = texts_of_run(inputs, queries)
+    form = inputs.options.index_form
+    meta = IndexMeta.of(rows, inputs.canonical.labels, dimension=dimension, form=form)
+    return _Texts(meta, split(queries, inputs.options.holdout_share), others)
+
+
+def _stored(collection: CollectionJob, built: BuiltIndex) -> dict[str, Any]:
+    """The finished vector store, as manifests tell of it."""
+    report = collection.finish(built)
+    return {CHROMA_FOLDER: {"count": report.count, "content_sha256": report.sha256}}

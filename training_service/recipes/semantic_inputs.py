@@ -6,17 +6,22 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from training_service import __version__
-from training_service.domain.model import BaseModel
+from training_service.domain.index_meta import IndexType
+from training_service.domain.model import BaseModel, Precision
 from training_service.domain.records import Canonical, Feedback, IdKind, IndexForm
 from training_service.domain.run import BuildMode, Finding
-from training_service.errors import TrainError
+from training_service.errors import TrainError, UsageError
 from training_service.fit.model_manager import ModelManager
 from training_service.ingest.canonical_loader import load_canonical
 from training_service.ingest.feedback_processor import load_feedback
+from training_service.recipes.step_prints import step_prints
+
+MOST_CHROMA_ROWS = 200_000
+"""Chroma takes about a millisecond a row on one core, whatever the index beside it costs."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,11 @@ class SemanticIndexOptions:
     feedback_file: Path
     id_kind: IdKind | Literal["auto"]
     index_form: IndexForm
-    chroma: bool
+    chroma: Literal["auto", "on", "off"]
+    index_type: IndexType
     encoder: Literal["auto", "onnx", "reference"]
+    encoder_precision: Precision
+    engine: Literal["local", "ray"]
     holdout_share: float
     calibration_folds: int
     min_calibration_queries: int
@@ -43,9 +51,13 @@ class SemanticIndexOptions:
         """The settings that are options of this recipe."""
         return tuple(field.name for field in fields(cls))
 
+    def has_chroma(self, rows: int) -> bool:
+        """Whether an index of so many ``rows`` gets a Chroma collection beside it."""
+        return self.chroma == "on" or (self.chroma == "auto" and rows <= MOST_CHROMA_ROWS)
+
     def record(self) -> dict[str, Any]:
-        """The options that change what comes out, as JSON data; where files lie does not."""
-        places = ("canonical_file", "feedback_file", "max_input_bytes")
+        """The options that change what comes out, as JSON data; where things lie does not."""
+        places = ("canonical_file", "feedback_file", "max_input_bytes", "engine")
         return {name: value for name, value in asdict(self).items() if name not in places}
 
 
@@ -59,20 +71,27 @@ class Inputs:
     model: BaseModel
     options: SemanticIndexOptions
 
-    @property
+    @cached_property
+    def steps(self) -> dict[str, str]:
+        """A fingerprint for each step of the build; see ``step_prints``."""
+        confirmed = hashlib.sha256()
+        for row in self.feedback.confirmed:
+            confirmed.update(f"{row.query}\0{row.key}\n".encode())
+        given = {
+            "rows": [self.canonical.sha256, self.canonical.id_kind, confirmed.hexdigest()],
+            "model": self.model.sha256,
+            "learn": [self.mode, self.feedback.content_sha256],
+            "snapshot": self.feedback.content_sha256,
+        }
+        return step_prints(given, self.settings())
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all that shapes the version: equal ones give equal versions.
 
         Feedback counts by its rows, so the same rows in another order are the same input.
         """
-        shape = {
-            "program": __version__,
-            "mode": self.mode,
-            "canonical": self.canonical.sha256,
-            "feedback": self.feedback.content_sha256,
-            "model": self.model.sha256,
-            "options": self.settings(),
-        }
+        shape = {"mode": self.mode, "steps": self.steps, "options": self.settings()}
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
 
     def record(self) -> dict[str, Any]:
@@ -91,6 +110,7 @@ class Inputs:
                 "rejected": len(self.feedback.rejected),
                 "left_out": self.feedback.counts,
             },
+            "steps": self.steps,
         }
 
     def settings(self) -> dict[str, Any]:
@@ -109,11 +129,20 @@ def load_inputs(mode: BuildMode, options: SemanticIndexOptions, models: ModelMan
 
     Raises:
         InputError: with every fault of the canonical data, else of the feedback.
-        DependencyError: the base model cannot be reached.
+        DependencyError: the base model cannot be reached, or nothing here computes as asked.
     """
+    _require_precision(options, models)
     canonical = _canonical(options)
     feedback = Feedback() if mode == "build-index" else _feedback(options, canonical)
     return Inputs(mode, canonical, feedback, models.identify(options.base_model), options)
+
+
+def _require_precision(options: SemanticIndexOptions, models: ModelManager) -> None:
+    """UsageError or DependencyError before any work for a precision that cannot be had."""
+    if options.encoder == "reference" and options.encoder_precision != "fp32":
+        what = f"ENCODER=reference computes in fp32, not in {options.encoder_precision}"
+        raise UsageError(what, hint="set ENCODER=auto or ENCODER_PRECISION=fp32")
+    models.require_precision(options.encoder_precision)
 
 
 def _canonical(options: SemanticIndexOptions) -> Canonical:

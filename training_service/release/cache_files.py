@@ -11,16 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import structlog
-
 from training_service.domain.release import FileRecord
 from training_service.errors import ArtifactError, StorageError
+from training_service.observability import get_logger
 from training_service.release.manifest import files_from_json
 from training_service.release.version_records import VersionRecords
 
 CACHES_FOLDER = "caches"
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

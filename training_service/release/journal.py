@@ -15,10 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import structlog
-
 from training_service.domain.masking import scrubbed
 from training_service.errors import StorageError
+from training_service.observability import get_logger
 from training_service.ports import Clock
 from training_service.release.durable import json_bytes, make_folder, write_bytes
 from training_service.release.staging import check_run_id
@@ -56,7 +55,7 @@ class RunJournal:
         self._notes: dict[str, object] = {}
         self._outcome = "running"
         self._finished_at: str | None = None
-        self._log = structlog.get_logger().bind(run_id=run_id)
+        self._log = get_logger().bind(run_id=run_id)
 
     @property
     def durations_s(self) -> dict[str, float]:

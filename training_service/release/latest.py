@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import structlog
-
 from training_service.domain.release import VersionId
 from training_service.errors import ArtifactError, StorageError, TrainError, shown
+from training_service.observability import get_logger
 from training_service.release.durable import (
     shown_path,
     storage_errors,
@@ -20,7 +19,7 @@ LATEST = "latest"
 
 _REPAIR = "`train versions promote VERSION` repairs the link"
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class LatestLink:

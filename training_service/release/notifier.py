@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import structlog
-
 from training_service.domain.release import ReloadOutcome, ReloadRequest
 from training_service.errors import ArtifactError, StorageError
+from training_service.observability import get_logger
 from training_service.ports import Clock, ReloadHook
 from training_service.release.durable import read_json, storage_errors, sync_folder, write_json
 
@@ -26,7 +25,7 @@ _DELIVERY_ID = re.compile(r"msg_[A-Za-z0-9]{1,64}")
 
 NotifyOutcome = Literal["confirmed", "accepted-unconfirmed", "refused", "failed", "disabled"]
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

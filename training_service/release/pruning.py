@@ -14,9 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from training_service.errors import Fault, StorageError, TrainError
+from training_service.observability import get_logger
 from training_service.ports import Clock
 from training_service.release.cache_files import cache_records
 from training_service.release.durable import make_folder, storage_errors, sync_folder
@@ -24,7 +23,7 @@ from training_service.release.retention import Doomed, KeepRules, Kept, PrunePla
 from training_service.release.staging import STAGING_FOLDER
 from training_service.release.version_records import pruned_versions
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

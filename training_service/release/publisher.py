@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-import structlog
-
 from training_service.domain.release import FileRecord, Manifest, VersionId
+from training_service.observability import get_logger
 from training_service.ports import Clock
 from training_service.release import manifest as manifests
 from training_service.release.cache_files import CacheRecord, keep_cache_record
@@ -30,7 +29,7 @@ from training_service.release.staging import StagingArea, check_staged, open_up
 from training_service.release.version_list import VersionInfo, list_versions
 from training_service.release.version_records import pruned_versions
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Publisher:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import structlog
-
 from training_service.domain.index_meta import CHROMA_FOLDER
 from training_service.domain.release import FileRecord
 from training_service.errors import ArtifactError, Fault, UsageError
+from training_service.observability import get_logger
 from training_service.ports import (
     Clock,
     LockStore,
@@ -34,7 +33,7 @@ from training_service.release.version_manager import VersionManager
 
 RepairOutcome = Literal["rebuilt", "whole", "no-store"]
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

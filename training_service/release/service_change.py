@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import structlog
-
 from training_service.domain.judgement import Held, Promoted, Verdict
 from training_service.errors import TrainError
+from training_service.observability import get_logger
 from training_service.ports import Steps
 from training_service.release.notifier import Notifier, NotifyReport, pending
 from training_service.release.promotions import PromotionRecord
 from training_service.release.version_manager import VersionManager
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

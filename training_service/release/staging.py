@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-import structlog
-
 from training_service.errors import SafetyError, StorageError, shown
+from training_service.observability import get_logger
 from training_service.release.durable import (
     TEMPORARY_SUFFIX,
     make_folder,
@@ -27,7 +26,7 @@ RECORD_FOLDERS = ("promotions", "runs", "pins", "pruned", "caches")
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def new_run_id(moment: datetime) -> str:

@@ -178,8 +178,8 @@ def _model_faults(model_dir: Path, manifest: Manifest) -> Iterator[Fault]:
         return
     if choice.model_sha256 != base:
         yield Fault(where, "speaks for another base model than the manifest names")
-    if choice.backend == "onnx" and choice.onnx_sha256 != records.get(ONNX_FILE):
-        yield Fault(where, f"names another export than {ONNX_FILE}")
+    if choice.backend == "onnx" and choice.onnx_sha256 != records.get(choice.served_file):
+        yield Fault(where, f"names another export than {choice.served_file}")
 
 
 def _notes(tree: TreeReport, *, is_read: bool) -> tuple[str, ...]:

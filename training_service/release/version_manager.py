@@ -12,8 +12,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from training_service.domain.judgement import Held, Promoted
 from training_service.domain.release import Manifest, VersionId
 from training_service.errors import (
@@ -24,6 +22,7 @@ from training_service.errors import (
     UsageError,
     shown,
 )
+from training_service.observability import get_logger
 from training_service.ports import Clock
 from training_service.release import manifest as manifests
 from training_service.release import tree_check
@@ -42,7 +41,7 @@ from training_service.release.publisher import Publisher
 from training_service.release.staging import StagingArea
 from training_service.release.version_list import VersionInfo, list_versions, version_ids
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class VersionManager:

@@ -1,0 +1,73 @@
+"""What was learned becomes the files of a version: made, or taken over from an earlier one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from training_service.domain.canary_answers import (
+    CANARIES_FILE,
+    CanaryAnswer,
+    canaries_bytes,
+    canary_texts,
+)
+from training_service.domain.index_meta import IndexMeta
+from training_service.domain.snapshot import (
+    CANONICAL_FILE,
+    FEEDBACK_FILE,
+    SNAPSHOT_FOLDER,
+    canonical_lines,
+    feedback_lines,
+)
+from training_service.fit.index_builder import BuiltIndex, IndexBuilder
+from training_service.match.canaries import ask_canaries
+from training_service.match.files import MatcherFiles
+from training_service.match.matcher import Matcher
+from training_service.match.searched_pool import SearchedPool
+from training_service.recipes.semantic_inputs import Inputs
+from training_service.recipes.semantic_learning import Material
+from training_service.recipes.semantic_reuse import Reuse
+from training_service.release.durable import make_folder, write_bytes
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Writes the files of one version into ``staging``."""
+
+    index_builder: IndexBuilder
+    matcher_files: MatcherFiles
+    staging: Path
+
+    def index(self, meta: IndexMeta, material: Material, reuse: Reuse) -> BuiltIndex:
+        """Write the index, or take it over."""
+        is_there = reuse.take("index", self.staging)
+        vectors = material.vectors.vectors
+        return self.index_builder.build(meta, vectors, self.staging, is_there=is_there)
+
+    def files(self, material: Material, shipped: Matcher, reuse: Reuse) -> None:
+        """Write what else ``shipped`` consists of, what it answers, and the data it is from."""
+        has_lexical = reuse.take("lexical", self.staging)
+        self.matcher_files.write(shipped, self.staging, lexical=not has_lexical)
+        answers = _canaries(material.inputs, shipped)
+        write_bytes(self.staging / CANARIES_FILE, canaries_bytes(answers))
+        if not reuse.take("snapshot", self.staging):
+            self._write_snapshot(material.inputs)
+
+    def _write_snapshot(self, inputs: Inputs) -> None:
+        folder = self.staging / SNAPSHOT_FOLDER
+        make_folder(folder)
+        write_bytes(folder / CANONICAL_FILE, canonical_lines(inputs.canonical))
+        write_bytes(folder / FEEDBACK_FILE, feedback_lines(inputs.feedback.rows))
+
+
+def as_served(shipped: Matcher, built: BuiltIndex) -> Matcher:
+    """``shipped`` with the pool that a server will have, which asks an index that is not exact."""
+    if built.index.setting.kind == "exact":
+        return shipped
+    return replace(shipped, pool=SearchedPool.build(built.meta.rows, built.vectors, built.index))
+
+
+def _canaries(inputs: Inputs, shipped: Matcher) -> tuple[CanaryAnswer, ...]:
+    """What ``shipped`` answers to some of the texts and queries it was made of."""
+    texts = [text for entry in inputs.canonical.entries for text in entry.texts]
+    return ask_canaries(shipped, canary_texts([*texts, *(r.query for r in inputs.feedback.rows)]))
