@@ -1,17 +1,16 @@
-"""Log events with keys become lines on stderr: readable ones, or JSON."""
+"""Log events with keys become lines on stderr: readable ones, or JSON.
+
+What makes the lines costs a tenth of a second to import, which a command that logs nothing must
+not pay: it is imported by the first event that is heard.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Literal, TextIO
-
-import structlog
-
-from training_service.domain.masking import scrubbed
-
-if TYPE_CHECKING:
-    from structlog.typing import Processor
+from collections.abc import Callable
+from functools import cache
+from typing import Literal, TextIO
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
@@ -35,11 +34,59 @@ _INDISCREET = ("urllib3.connection",)
 """Libraries whose warnings hold whole URLs, with the tokens in them; they are not heard."""
 
 
+class Events:
+    """Where a module tells its events; ``bound`` values stand on each of them."""
+
+    def __init__(self, **bound: object) -> None:
+        """Tell events with the values ``bound``."""
+        self._bound = bound
+
+    def bind(self, **values: object) -> Events:
+        """The same with more values."""
+        return Events(**{**self._bound, **values})
+
+    def debug(self, event: str, **values: object) -> None:
+        """Tell what only a developer wants to know."""
+        self._tell(logging.DEBUG, event, values)
+
+    def info(self, event: str, **values: object) -> None:
+        """Tell what was done."""
+        self._tell(logging.INFO, event, values)
+
+    def warning(self, event: str, **values: object) -> None:
+        """Tell what somebody should look at."""
+        self._tell(logging.WARNING, event, values)
+
+    def _tell(self, level: int, event: str, values: dict[str, object]) -> None:
+        handler = _present()
+        if handler is not None:
+            if not logging.getLogger().isEnabledFor(level):
+                return
+            handler.prepare()
+        import structlog
+
+        structlog.get_logger().bind(**self._bound).log(level, event, **values)
+
+
+def get_logger() -> Events:
+    """Where to tell events."""
+    return Events()
+
+
 class _PresentStderr(logging.StreamHandler[TextIO]):
     """Writes to what ``sys.stderr`` is at that moment: a progress bar replaces it for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Callable[[], logging.Formatter]) -> None:
         super().__init__(sys.stderr)
+        self._lines = cache(lines)
+
+    def prepare(self) -> None:
+        """Have what makes lines at hand."""
+        self.setFormatter(self._lines())
+
+    def format(self, record: logging.LogRecord) -> str:
+        self.prepare()
+        return super().format(record)
 
     @property
     def stream(self) -> TextIO:
@@ -53,11 +100,10 @@ class _PresentStderr(logging.StreamHandler[TextIO]):
         """Drop a line that stderr cannot take: the full disk is the run's to report, not ours."""
 
 
-class _Discreet(structlog.stdlib.ProcessorFormatter):
-    """Masks secrets in the finished line: after tracebacks and every value have become text."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return scrubbed(super().format(record))
+def _present() -> _PresentStderr | None:
+    """The handler that ``configure_logging`` has set up, if it has."""
+    handlers = logging.getLogger().handlers
+    return next((each for each in handlers if isinstance(each, _PresentStderr)), None)
 
 
 def configure_logging(
@@ -69,30 +115,16 @@ def configure_logging(
 ) -> None:
     """Send the events of this package and of every library to stderr in one form.
 
-    ``quiet`` raises the level to warnings at least. Values bound with ``structlog.contextvars``
-    are on every line.
+    ``quiet`` raises the level to warnings at least.
     """
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
-    handler = _PresentStderr()
-    handler.setFormatter(
-        _Discreet(foreign_pre_chain=shared, processors=_rendering(log_format, colour=colour))
-    )
+
+    def lines() -> logging.Formatter:
+        from training_service.log_lines import formatter
+
+        return formatter(log_format, colour=colour)
+
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_PresentStderr(lines)]
     lowest = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(lowest, logging.WARNING) if quiet else lowest)
     _hush()
@@ -104,17 +136,3 @@ def _hush() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _INDISCREET:
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _rendering(log_format: LogFormat, *, colour: bool) -> list[Processor]:
-    drop_internal = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    if log_format == "json":
-        return [
-            drop_internal,
-            structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(),
-        ]
-    renderer = structlog.dev.ConsoleRenderer(
-        colors=colour, exception_formatter=structlog.dev.plain_traceback
-    )
-    return [drop_internal, renderer]

@@ -7,8 +7,6 @@ import socket
 import time
 from collections.abc import Sequence
 
-import structlog
-
 from training_service.adapters.clock import SystemClock
 from training_service.adapters.http_exchange import (
     Answer,
@@ -21,11 +19,12 @@ from training_service.adapters.http_exchange import (
 from training_service.adapters.webhook_signature import webhook_headers
 from training_service.domain.release import Reachability, ReloadOutcome, ReloadRequest
 from training_service.errors import shown
+from training_service.observability import get_logger
 from training_service.ports import Clock
 
 _NOT_LET_IN = {401, 403}
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class HttpReloadHook:

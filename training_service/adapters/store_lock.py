@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import structlog
 from filelock import FileLock, Timeout
 
 from training_service.adapters.clock import SystemClock
 from training_service.errors import ArtifactError, StorageError, StoreLocked, shown
+from training_service.observability import get_logger
 from training_service.ports import Clock
 from training_service.release.durable import (
     make_folders,
@@ -33,7 +33,7 @@ _OWNER_WAIT_S = 0.5
 _MAX_PID = 2**31 - 1
 _SYSTEM_CLOCK = SystemClock()
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import structlog
-
 from training_service.domain.records import Canonical, CanonicalEntry, IdKind, normalise
 from training_service.errors import Fault, shown
 from training_service.ingest.canonical_document import RawEntry, read_document
 from training_service.ingest.plain_text import collapsed
 from training_service.ingest.source import DEFAULT_MAX_BYTES, Source, read_source, refused
+from training_service.observability import get_logger
 
 LONG_TEXT_CHARS = 1000
 """Beyond this a text may exceed the 256 word pieces that MiniLM reads; the rest is not seen."""
@@ -23,7 +22,7 @@ _KIND = "canonical data"
 _LINE_SUFFIXES = {".jsonl", ".ndjson"}
 _SHOWN_PLACES = 3
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass

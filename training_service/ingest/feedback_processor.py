@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
 from training_service.domain.records import (
     Canonical,
     CanonicalEntry,
@@ -19,6 +17,7 @@ from training_service.errors import Fault, InputError, shown
 from training_service.ingest.feedback_table import Table, TableRow, read_table
 from training_service.ingest.plain_text import collapsed, is_blank
 from training_service.ingest.source import DEFAULT_MAX_BYTES, place_name, read_source
+from training_service.observability import get_logger
 
 MIN_ROWS_TO_DOUBT = 20
 """With fewer rows, many unknown keys do not yet tell that the vocabulary is the wrong one."""
@@ -41,7 +40,7 @@ _MEANING = {
     "query_is_id": "rows with a canonical id as query, read as the label of that entry",
 }
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class _Findings:
