@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap run test faults check format image clean
+.PHONY: help bootstrap run test faults bench check format image clean
 
 help:
 	@echo 'make run     install what is needed, then train full-train on the sample data'
 	@echo 'make test    install what is needed, then the tests'
 	@echo 'make faults  every fault sweep, whole: kills, full disks, power cuts (about an hour)'
+	@echo 'make bench   every benchmark: DATA=folder of canonical.json, feedback.csv (over an hour)'
 	@echo 'make check   style, types and layers'
 	@echo 'make format  put the code into its format'
 	@echo 'make image   the container image (BUILDER=podman, BASE=... to choose)'
@@ -26,6 +27,11 @@ test: bootstrap
 
 faults: bootstrap
 	$(BIN)/python -m pytest tests/faults --sweep full -s -o faulthandler_timeout=3600
+
+DATA ?= data
+FIGURES ?= figures.json
+bench: bootstrap
+	$(BIN)/python -m benchmarks $(DATA) --json $(FIGURES)
 
 check: bootstrap
 	$(BIN)/python -m ruff check

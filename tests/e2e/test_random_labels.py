@@ -31,7 +31,7 @@ from training_service.recipes.semantic_learning import (
     bench,
     judge,
     learn,
-    texts_to_encode,
+    texts_of_run,
 )
 from training_service.settings_loading import load_settings
 from training_service.wiring import semantic_index
@@ -49,8 +49,8 @@ class ReadOnce:
         self._files = VersionMatcherFiles()
         self._known: Matcher | None = None
 
-    def write(self, matcher: Matcher, folder: Path) -> None:
-        self._files.write(matcher, folder)
+    def write(self, matcher: Matcher, folder: Path, *, lexical: bool = True) -> None:
+        self._files.write(matcher, folder, lexical=lexical)
 
     def read(self, folder: Path, keep: Callable[[IndexRow], bool] = every_row) -> Matcher:
         if self._known is None:
@@ -70,7 +70,7 @@ def honest(sample_once: World, tmp_path_factory: pytest.TempPathFactory) -> Mate
 def material_of(inputs: Inputs, encoder: Encoder) -> Material:
     """What the recipe makes of ``inputs`` before it learns."""
     queries = labelled_queries(inputs.feedback.rows)
-    vectors = TextVectors(encoder, texts_to_encode(inputs, queries))
+    vectors = TextVectors(encoder, *texts_of_run(inputs, queries))
     return Material(inputs, split(queries, inputs.options.holdout_share), vectors)
 
 

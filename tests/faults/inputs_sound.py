@@ -9,6 +9,8 @@ from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+
 from tests.faults import inputs_seeds as seeds
 from training_service.adapters.http_exchange import Endpoint
 from training_service.domain.index_meta import IndexMeta
@@ -94,7 +96,9 @@ def parameters(found: MatcherParameters) -> None:
     assert math.isclose(sum(found.weights.as_tuple()), 1, abs_tol=2e-3)
     limits = found.thresholds
     assert all(-1 <= limit <= 1 for limit in (limits.semantic, limits.lexical))
-    assert found.decide(0.9, 0.5, (0.9, 0.9, 0.9)) in {"accept", "review", "reject"}
+    parts = np.full((1, 3), 0.9, dtype=np.float32)
+    (decision,) = found.decide(np.array([0.9]), np.array([0.5]), parts)
+    assert decision in {"accept", "review", "reject"}
     is_json(found.to_json())
 
 

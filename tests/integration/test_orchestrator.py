@@ -17,8 +17,9 @@ from tests.support.clock import FakeClock
 from tests.support.worlds import World, answers, tree, vocabulary
 from training_service.adapters.version_probe import VersionProcess
 from training_service.domain.judgement import Held, Promoted
+from training_service.domain.plan import PlannedStep
 from training_service.domain.release import Reachability, ReloadOutcome, ReloadRequest
-from training_service.domain.run import BuildMode, Candidate, Finding, RunReport, Served
+from training_service.domain.run import BuildMode, Candidate, Finding, Past, RunReport
 from training_service.errors import ArtifactError, InputError, StorageError
 from training_service.judge.evaluation_gate import GatePolicy
 from training_service.orchestrator import ReleaseTools, Request, TrainingOrchestrator
@@ -53,10 +54,11 @@ class Meddling:
     def estimated_bytes(self, inputs: Inputs) -> int:
         return self.inner.estimated_bytes(inputs)
 
-    def build(
-        self, inputs: Inputs, staging: Path, served: Served | None, steps: Steps
-    ) -> Candidate:
-        candidate = self.inner.build(inputs, staging, served, steps)
+    def plan(self, inputs: Inputs, past: Past) -> tuple[PlannedStep, ...]:
+        return self.inner.plan(inputs, past)
+
+    def build(self, inputs: Inputs, staging: Path, past: Past, steps: Steps) -> Candidate:
+        candidate = self.inner.build(inputs, staging, past, steps)
         self.then(staging)
         return candidate
 

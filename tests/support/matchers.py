@@ -16,6 +16,7 @@ from training_service.domain.records import FeedbackRow, IndexRow, LabelledQuery
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_lines
 from training_service.domain.vectors import Matrix, unit_rows
 from training_service.fit.index_builder import IndexBuilder
+from training_service.fit.index_choice import IndexesByRule
 from training_service.match.files import MODEL_FOLDER
 from training_service.match.matcher import Matcher, build_matcher
 from training_service.match.parameters import MatcherParameters, PartWeights
@@ -79,7 +80,7 @@ def vocabulary_rows(confirmed: Iterable[FeedbackRow] = ()) -> list[IndexRow]:
 def hashing_matcher(confirmed: Iterable[FeedbackRow] = (), dimension: int = 64) -> Matcher:
     """A matcher over ``VOCABULARY`` and the confirmed answers."""
     rows = vocabulary_rows(confirmed)
-    vectors = TextVectors(HashingEncoder(dimension), [row.text for row in rows])
+    vectors = TextVectors(HashingEncoder(dimension), rows)
     labels = {key: texts[0] for key, texts in VOCABULARY.items()}
     return build_matcher(rows, vectors.of([row.text for row in rows]), labels, vectors.encoder)
 
@@ -87,10 +88,10 @@ def hashing_matcher(confirmed: Iterable[FeedbackRow] = (), dimension: int = 64) 
 def write_matcher(matcher: Matcher, folder: Path, feedback: Sequence[FeedbackRow] = ()) -> None:
     """Write all files that a version's matcher is read from; its rows are the vocabulary's."""
     rows = vocabulary_rows(feedback)
-    vectors = TextVectors(matcher.encoder, [row.text for row in rows]).of_rows(rows)
+    vectors = TextVectors(matcher.encoder, rows).vectors
     served_model(f"hashing:{vectors.dimension}", folder / MODEL_FOLDER, None)
     meta = IndexMeta.of(rows, matcher.labels, dimension=vectors.dimension)
-    IndexBuilder(FaissIndex, write_bytes).build(meta, vectors, folder)
+    IndexBuilder(IndexesByRule(FaissIndex), write_bytes).build(meta, vectors, folder)
     VersionMatcherFiles().write(matcher, folder)
     (folder / SNAPSHOT_FOLDER).mkdir()
     (folder / SNAPSHOT_FOLDER / FEEDBACK_FILE).write_bytes(feedback_lines(feedback))

