@@ -51,7 +51,7 @@ class Row:
         return (self.what, self.ours, self.baseline, self.figure, self.asked, word)
 
 
-_INT8 = "encoding.int8 openvino|int8 ort"
+_INT8 = "encoding.int8 ort|int8 openvino"
 _BF16 = "encoding.bf16 openvino"
 
 TARGETS = (
