@@ -22,7 +22,8 @@ REPORT = {
     "store",
 }
 STEPS = [
-    *("preflight", "model", "encode", "learn", "judge", "index", "check", "publish", "promote"),
+    *("preflight", "model", "encode", "learn", "judge", "index", "files", "check", "publish"),
+    "promote",
     *("notify", "retention"),
 ]
 QUERY = answers(vocabulary())[0].query

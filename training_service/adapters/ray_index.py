@@ -80,3 +80,17 @@ class RayAdding:
             self._cluster.ask("fill", place, lambda answer: progress(answer["rows"]))
             filled: Any = faiss.read_index(str(place / "filled.faiss"))
         index.merge_from(filled, 0)
+        if isinstance(index, faiss.IndexPQFastScan):
+            _clear_padding(index)
+
+
+def _clear_padding(index: Any) -> None:  # noqa: ANN401 - as above
+    """Set what stands behind the last row to zero; merging leaves there what it finds."""
+    import faiss
+
+    rows, blocks = index.ntotal, -(-index.ntotal // index.bbs)
+    codes = faiss.rev_swig_ptr(index.codes.get(), index.codes.size()).reshape(blocks, -1)
+    nothing = np.zeros(index.code_size, dtype=np.uint8)
+    packer = index.get_CodePacker()
+    for place in range(rows, blocks * index.bbs):
+        packer.pack_1(nothing, place, codes)
