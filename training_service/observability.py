@@ -10,10 +10,12 @@ import logging
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
+
+if TYPE_CHECKING:
+    from training_service.log_lines import LogFormat
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["console", "json"]
 
 _TALKATIVE = (
     "chromadb",

@@ -30,7 +30,8 @@ from training_service.errors import TrainError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from training_service.observability import LogFormat, LogLevel
+    from training_service.log_lines import LogFormat
+    from training_service.observability import LogLevel
     from training_service.settings_loading import LoadedSettings
 
 P = ParamSpec("P")
