@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from pathlib import Path
 from training_service.domain.inert_files import code_problem
 from training_service.domain.release import FileRecord
 from training_service.errors import Fault, SafetyError, shown
-from training_service.release.durable import open_plain, shown_path, storage_errors
+from training_service.release.durable import shown_path, storage_errors
+from training_service.release.file_digests import FileDigests, side_by_side
 
 MANIFEST_FILE = "manifest.json"
 CACHE_FOLDERS = frozenset({"chroma"})
@@ -19,14 +19,15 @@ CACHE_FOLDERS = frozenset({"chroma"})
 _MAX_PATH_CHARS = 1024
 
 
-def file_records(tree: Path) -> dict[str, FileRecord]:
+def file_records(tree: Path, digests: FileDigests | None = None) -> dict[str, FileRecord]:
     """Size and SHA-256 of every file of ``tree`` but the manifest, by POSIX path.
 
     Raises:
         SafetyError: a link, a special file, an unsafe name or a file that can hold code.
         StorageError: a file cannot be read.
     """
-    records = {}
+    paths: dict[str, Path] = {}
+    records: list[FileRecord] = []
     faults = []
     with storage_errors("read", tree):
         for name, entry in walk(tree):
@@ -34,17 +35,17 @@ def file_records(tree: Path) -> dict[str, FileRecord]:
             if problem:
                 faults.append(Fault(shown(name), problem))
             elif name != MANIFEST_FILE:
-                records[name] = file_record(Path(entry.path))
+                paths[name] = Path(entry.path)
+        if not faults:
+            records = side_by_side((digests or FileDigests()).record, paths.values())
     if faults:
         raise SafetyError(f"{shown_path(tree)} cannot become a version", faults=sorted(faults))
-    return records
+    return dict(zip(paths, records, strict=True))
 
 
 def file_record(path: Path) -> FileRecord:
     """Size and SHA-256 of the plain file ``path``; raises OSError."""
-    with open_plain(path) as file:
-        digest = hashlib.file_digest(file, "sha256")
-        return FileRecord(size=file.tell(), sha256=digest.hexdigest())
+    return FileDigests().record(path)
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:

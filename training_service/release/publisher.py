@@ -18,6 +18,7 @@ from training_service.release.durable import (
     sync_tree,
     write_json,
 )
+from training_service.release.file_digests import FileDigests
 from training_service.release.file_records import (
     CACHE_FOLDERS,
     MANIFEST_FILE,
@@ -35,12 +36,15 @@ log = get_logger()
 class Publisher:
     """Gives finished folders of one staging area their place among the versions."""
 
-    def __init__(self, staging: StagingArea, promotions: PromotionLog, clock: Clock) -> None:
+    def __init__(
+        self, staging: StagingArea, promotions: PromotionLog, clock: Clock, digests: FileDigests
+    ) -> None:
         """Publish from ``staging`` into its store; names in ``promotions`` are never reused."""
         self._staging = staging
         self._store = staging.folder.parent
         self._promotions = promotions
         self._clock = clock
+        self._digests = digests
 
     def publish(self, staging: Path, draft: manifests.Draft) -> VersionInfo:
         """Turn the finished ``staging`` folder into the next version of the run's UTC day.
@@ -50,7 +54,7 @@ class Publisher:
             StorageError: the disk refused; the folder is then no version.
         """
         check_staged(staging, self._staging)
-        files = file_records(staging)
+        files = file_records(staging, self._digests)
         version = self._next_name(draft.started_at)
         while True:
             naming = manifests.Naming(str(version), self._next_sequence(), self._clock.now())

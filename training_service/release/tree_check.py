@@ -17,9 +17,9 @@ from training_service.domain.release import FileRecord, Manifest
 from training_service.errors import ArtifactError, Fault, SafetyError, StorageError, shown
 from training_service.release.cache_files import recorded_files
 from training_service.release.durable import json_bytes, open_plain, shown_path, unreadable
+from training_service.release.file_digests import FileDigests, side_by_side
 from training_service.release.file_records import (
     MANIFEST_FILE,
-    file_record,
     is_counted,
     refused,
     top,
@@ -65,11 +65,11 @@ def verify(version_dir: Path) -> list[Fault]:
     return list(look(version_dir).every_fault)
 
 
-def look(version_dir: Path) -> TreeReport:
+def look(version_dir: Path, digests: FileDigests | None = None) -> TreeReport:
     """Compare the folder with its manifest, digest by digest; raises what ``verify`` raises."""
     try:
         _refuse_code(version_dir)
-        report = _look(version_dir)
+        report = _look(version_dir, digests or FileDigests())
         if not report.faults:
             _refuse_modules(version_dir)
     except OSError as problem:
@@ -78,10 +78,10 @@ def look(version_dir: Path) -> TreeReport:
     return report
 
 
-def _look(version_dir: Path) -> TreeReport:
+def _look(version_dir: Path, digests: FileDigests) -> TreeReport:
     try:
         manifest = load(version_dir)
-        expected = _Expected.of(version_dir, manifest)
+        expected = _Expected.of(version_dir, manifest, digests)
     except ArtifactError as problem:
         return TreeReport((Fault(MANIFEST_FILE, str(problem)),), (), (), (), 0, None)
     report = _compared(version_dir, expected)
@@ -106,29 +106,34 @@ class _Expected:
 
     files: Mapping[str, FileRecord]
     caches: frozenset[str]
+    digests: FileDigests
     unrecorded: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, version_dir: Path, manifest: Manifest) -> _Expected:
+    def of(cls, version_dir: Path, manifest: Manifest, digests: FileDigests) -> _Expected:
         pinned = manifest_sha256(version_dir)
         inside = recorded_files(version_dir.parent, version_dir.name, pinned)
         caches = frozenset(manifest.caches)
         if inside is None:
-            return cls(manifest.files, caches, unrecorded=caches)
+            return cls(manifest.files, caches, digests, unrecorded=caches)
         known = {f"{cache}/{name}": inside[name] for cache in caches for name in inside}
-        return cls({**manifest.files, **known}, caches)
+        return cls({**manifest.files, **known}, caches, digests)
 
-    def problem(self, name: str, size: int, path: Path) -> str:
-        """How the plain file ``name`` differs from its record, or nothing."""
+    def problem(self, name: str, entry: os.DirEntry[str]) -> str:
+        """How what stands under ``name`` differs from its record, or nothing."""
+        return unfit(name, entry) or self._difference(name, Path(entry.path))
+
+    def _difference(self, name: str, path: Path) -> str:
         if name == MANIFEST_FILE or top(name) in self.unrecorded or self._is_passing(name):
             return ""
         expected = self.files.get(name)
         if expected is None:
             return "is not in the manifest"
-        if size != expected.size:
-            return f"has {size} bytes, expected {expected.size}"
         try:
-            found = file_record(path).sha256
+            size = path.lstat().st_size
+            if size != expected.size:
+                return f"has {size} bytes, expected {expected.size}"
+            found = self.digests.record(path).sha256
         except OSError as problem:
             return _reason(path, problem)
         differs = found != expected.sha256
@@ -147,33 +152,30 @@ def _reason(path: Path, problem: OSError) -> str:
 
 
 def _compared(version_dir: Path, expected: _Expected) -> TreeReport:
-    found: list[tuple[str, str]] = []
-    opened, seen, size_bytes = [], set(), 0
-    for name, entry in walk(version_dir):
-        seen.add(name)
-        problem = unfit(name, entry)
-        if not problem:
-            size = entry.stat(follow_symlinks=False).st_size
-            size_bytes += size
-            problem = expected.problem(name, size, Path(entry.path))
-            if problem and name in OPENED_FILES and name in expected.files:
-                opened.append(name)
-                continue
-        found.append((name, problem))
+    entries = dict(walk(version_dir))
+    problems = side_by_side(lambda item: expected.problem(*item), entries.items())
+    found = [(name, text) for name, text in zip(entries, problems, strict=True) if text]
+    opened = [name for name, _ in found if _was_opened(name, entries[name], expected)]
+    found = [(name, text) for name, text in found if name not in opened]
     gone = [cache for cache in expected.caches if not (version_dir / cache).is_dir()]
-    missing = (name for name in expected.files.keys() - seen if top(name) not in gone)
+    missing = (name for name in expected.files.keys() - entries.keys() if top(name) not in gone)
     found += [(name, "is missing") for name in missing]
-    faults = [Fault(shown(name), text) for name, text in found if text and is_counted(name)]
-    in_cache = [Fault(shown(name), text) for name, text in found if text and not is_counted(name)]
+    faults = [Fault(shown(name), text) for name, text in found if is_counted(name)]
+    in_cache = [Fault(shown(name), text) for name, text in found if not is_counted(name)]
     in_cache += [Fault(shown(cache), "the derived folder is missing") for cache in gone]
     return TreeReport(
         tuple(sorted(faults)),
         tuple(sorted(in_cache)),
         tuple(opened),
         tuple(sorted(expected.unrecorded)),
-        size_bytes,
+        sum(entry.stat(follow_symlinks=False).st_size for entry in entries.values()),
         None,
     )
+
+
+def _was_opened(name: str, entry: os.DirEntry[str], expected: _Expected) -> bool:
+    """Whether other bytes may come from a reader that has opened the file."""
+    return name in OPENED_FILES and name in expected.files and not unfit(name, entry)
 
 
 def _refuse_code(version_dir: Path) -> None:

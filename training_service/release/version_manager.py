@@ -28,6 +28,7 @@ from training_service.release import manifest as manifests
 from training_service.release import tree_check
 from training_service.release.differences import VersionDiff, compare
 from training_service.release.durable import shown_path
+from training_service.release.file_digests import FileDigests
 from training_service.release.latest import LatestLink
 from training_service.release.promotions import (
     HistoryEntry,
@@ -58,7 +59,8 @@ class VersionManager:
         self._latest = LatestLink(store)
         self._promotions = PromotionLog(store)
         self._staging = StagingArea(store)
-        self._publisher = Publisher(self._staging, self._promotions, clock)
+        self._digests = FileDigests()
+        self._publisher = Publisher(self._staging, self._promotions, clock, self._digests)
 
     def list(self) -> tuple[VersionInfo, ...]:
         """Every version folder in the order of making; unreadable ones first, with the reason."""
@@ -103,11 +105,11 @@ class VersionManager:
 
     def verify(self, version: str) -> tuple[Fault, ...]:
         """Every way in which the folder is not what its manifest says; empty when it is whole."""
-        return tuple(tree_check.verify(self.path(version)))
+        return tree_check.look(self.path(version), self._digests).every_fault
 
     def require_sound(self, version: str) -> None:
         """Raise ArtifactError, naming every fault, unless ``version`` is whole."""
-        report = tree_check.look(self.path(version))
+        report = tree_check.look(self.path(version), self._digests)
         if not report.every_fault:
             return
         hint = f"latest still {shown(self._latest.text() or 'absent')}"
