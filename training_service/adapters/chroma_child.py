@@ -8,6 +8,7 @@ TARGET`` makes one as the requests on stdin say (see ``chroma_writing``).
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from training_service.errors import Fault
 
 def work(arguments: list[str]) -> dict[str, Any]:
     """Do what the command line says and give the last answer."""
+    # Chroma gives vectors as lists of numbers, which hold no cycles and are walked for nothing.
+    gc.disable()
     command, *rest = arguments
     if command == "build":
         return _build(Path(rest[0]), Path(rest[1]))

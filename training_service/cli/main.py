@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _run(arguments, is_process=False)
+    # Threads of a matrix product would spin for 25 ms after each, where others have work to do.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # noqa: TID251 - set, and not read here
     try:
         code = _run(sys.argv[1:], is_process=True)
     except SystemExit as leaving:
