@@ -165,11 +165,14 @@ class TrainingOrchestrator(Generic[P]):
     def _make(self, run: _Run[P]) -> tuple[VersionInfo, Verdict, dict[str, Any]]:
         """Build, judge and publish; what comes out is a version, whatever the verdict."""
         with self._versions.staging(run.journal.run_id) as staging:
-            candidate = self._recipe.build(run.inputs, staging, run.past, run.journal)
+
+            def check(rows: int) -> None:
+                with run.journal.step("check"):
+                    require_loadable(self._probe, staging, rows)
+
+            candidate = self._recipe.build(run.inputs, staging, run.past, run.journal, check)
             verdict = self._verdict(run, candidate)
             card = {**_told(verdict), **metrics(candidate.scorecard), **candidate.figures}
-            with run.journal.step("check"):
-                require_loadable(self._probe, staging, candidate.caches)
             with run.journal.step("publish"):
                 write_json(staging / METRICS_FILE, card)
                 info = self._versions.publish(staging, self._draft(run, candidate, card))

@@ -167,6 +167,10 @@ class Prepared(Protocol):
 P = TypeVar("P", bound=Prepared)
 
 
+LoadCheck = Callable[[int], None]
+"""Refuses a build of so many rows that a fresh process cannot load; raises ``ArtifactError``."""
+
+
 class Recipe(Protocol[P]):
     """The half of the road that differs from system to system."""
 
@@ -186,8 +190,14 @@ class Recipe(Protocol[P]):
     def plan(self, inputs: P, past: Past) -> tuple[PlannedStep, ...]:
         """What ``build`` would do, step by step; writes nothing."""
 
-    def build(self, inputs: P, staging: Path, past: Past, steps: Steps) -> Candidate:
-        """Fill ``staging`` with all of a version but its manifest, and score it."""
+    def build(
+        self, inputs: P, staging: Path, past: Past, steps: Steps, check: LoadCheck
+    ) -> Candidate:
+        """Fill ``staging`` with all of a version but its manifest, and score it.
+
+        ``check`` is called once all stands there that a service reads, with the number of rows;
+        what is derived from it may come later.
+        """
 
 
 LockStore = Callable[[str, str, float], AbstractContextManager[object]]

@@ -26,13 +26,8 @@ from training_service.ports import Encoder, no_progress_bars
 from training_service.prepare.splitter import split
 from training_service.prepare.text_vectors import TextVectors
 from training_service.recipes.semantic_inputs import Inputs
-from training_service.recipes.semantic_learning import (
-    Material,
-    bench,
-    judge,
-    learn,
-    texts_of_run,
-)
+from training_service.recipes.semantic_judging import bench, judge
+from training_service.recipes.semantic_learning import Material, learn, texts_of_run
 from training_service.settings_loading import load_settings
 from training_service.wiring import semantic_index
 
@@ -52,9 +47,14 @@ class ReadOnce:
     def write(self, matcher: Matcher, folder: Path, *, lexical: bool = True) -> None:
         self._files.write(matcher, folder, lexical=lexical)
 
-    def read(self, folder: Path, keep: Callable[[IndexRow], bool] = every_row) -> Matcher:
+    def read(
+        self,
+        folder: Path,
+        keep: Callable[[IndexRow], bool] = every_row,
+        encoder: Encoder | None = None,
+    ) -> Matcher:
         if self._known is None:
-            self._known = self._files.read(folder, keep)
+            self._known = self._files.read(folder, keep, encoder)
         return self._known
 
 

@@ -23,7 +23,7 @@ from training_service.domain.run import BuildMode, Candidate, Finding, Past, Run
 from training_service.errors import ArtifactError, InputError, StorageError
 from training_service.judge.evaluation_gate import GatePolicy
 from training_service.orchestrator import ReleaseTools, Request, TrainingOrchestrator
-from training_service.ports import LockStore, Steps, no_progress_bars
+from training_service.ports import LoadCheck, LockStore, Steps, no_progress_bars
 from training_service.recipes.semantic_index import SemanticIndex
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.release.notifier import Notifier
@@ -39,7 +39,7 @@ KNOWN = vocabulary()
 
 @dataclass
 class Meddling:
-    """The real recipe, and something that happens when its build is done."""
+    """The real recipe, and something that happens when its build is to be looked at."""
 
     inner: SemanticIndex
     then: Callable[[Path], None]
@@ -57,10 +57,14 @@ class Meddling:
     def plan(self, inputs: Inputs, past: Past) -> tuple[PlannedStep, ...]:
         return self.inner.plan(inputs, past)
 
-    def build(self, inputs: Inputs, staging: Path, past: Past, steps: Steps) -> Candidate:
-        candidate = self.inner.build(inputs, staging, past, steps)
-        self.then(staging)
-        return candidate
+    def build(
+        self, inputs: Inputs, staging: Path, past: Past, steps: Steps, check: LoadCheck
+    ) -> Candidate:
+        def meddle(rows: int) -> None:
+            self.then(staging)
+            check(rows)
+
+        return self.inner.build(inputs, staging, past, steps, meddle)
 
 
 @dataclass

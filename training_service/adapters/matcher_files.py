@@ -74,24 +74,32 @@ class VersionMatcherFiles:
         typed = {name: arrays[name].astype(kind) for name, kind in _ARRAYS.items()}
         write_bytes(folder / LEXICAL_FILE, save(typed))
 
-    def read(self, folder: Path, keep: Keep = every_row) -> Matcher:
-        """The matcher of the version in ``folder``, made of the rows to ``keep``."""
+    def read(
+        self, folder: Path, keep: Keep = every_row, encoder: Encoder | None = None
+    ) -> Matcher:
+        """The matcher of the version in ``folder``, made of the rows to ``keep``.
+
+        ``encoder`` is one of the very same model files, where it is open already.
+        """
         with ThreadPoolExecutor(2) as beside:
             # Neither needs the interpreter much, and the rows need it all the time.
             stored = beside.submit(FaissIndex.load, folder / INDEX_FILE)
-            opened = beside.submit(open_encoder, folder / MODEL_FOLDER)
+            opened = beside.submit(lambda: encoder or self._opened(folder))
             meta = read_meta(folder / META_FILE)
             index = _checked(stored.result(), folder, meta)
-            encoder = self._remember(opened.result())
-        if encoder.dimension != meta.dimension:
+            found = opened.result()
+        if found.dimension != meta.dimension:
             raise ArtifactError(
-                f"{folder}: the model gives vectors of {encoder.dimension}, "
+                f"{folder}: the model gives vectors of {found.dimension}, "
                 f"the index holds {meta.dimension}"
             )
-        matcher = _kept(folder, meta, index, encoder, keep)
+        matcher = _kept(folder, meta, index, found, keep)
         path = folder / THRESHOLDS_FILE
         parameters = parameters_from_json(read_json(path), str(path))
         return replace(matcher, parameters=parameters, memory=_memory(folder))
+
+    def _opened(self, folder: Path) -> Encoder:
+        return self._remember(open_encoder(folder / MODEL_FOLDER))
 
 
 def _kept(

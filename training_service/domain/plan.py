@@ -35,11 +35,14 @@ class RunPlan:
         return asdict(self)
 
 
+CHECK = PlannedStep("check", "run", "a fresh process loads what was built and asks it")
+"""Comes as soon as all stands that a service reads; a vector store may still be written."""
+
+
 def closing_steps(mode: str, served: str | None) -> tuple[PlannedStep, ...]:
     """The steps that follow every build; ``served`` is the version in service."""
-    check = PlannedStep("check", "run", "a fresh process loads what was built and asks it")
     publish = PlannedStep("publish", "run", "every file is hashed, synced and put in place")
     if mode != "full-train":
-        return (check, publish, PlannedStep("promote", "skip", f"{mode} does not judge"))
+        return (publish, PlannedStep("promote", "skip", f"{mode} does not judge"))
     against = f"{served} serves" if served else "nothing serves yet"
-    return (check, publish, PlannedStep("promote", "run", f"if the gate says yes; {against}"))
+    return (publish, PlannedStep("promote", "run", f"if the gate says yes; {against}"))

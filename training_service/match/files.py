@@ -8,6 +8,7 @@ from typing import Protocol
 
 from training_service.domain.records import IndexRow
 from training_service.match.matcher import Matcher
+from training_service.ports import Encoder
 
 MODEL_FOLDER = "model"
 THRESHOLDS_FILE = "thresholds.json"
@@ -25,8 +26,15 @@ class MatcherFiles(Protocol):
     def write(self, matcher: Matcher, folder: Path, *, lexical: bool = True) -> None:
         """Write what the index files do not hold: parameters, and ``lexical`` profiles."""
 
-    def read(self, folder: Path, keep: Callable[[IndexRow], bool] = every_row) -> Matcher:
+    def read(
+        self,
+        folder: Path,
+        keep: Callable[[IndexRow], bool] = every_row,
+        encoder: Encoder | None = None,
+    ) -> Matcher:
         """The matcher that the version in ``folder`` serves, made of the rows to ``keep``.
+
+        ``encoder`` is one of the very same model files, where it is open already.
 
         Raises:
             ArtifactError: a file is missing or damaged.

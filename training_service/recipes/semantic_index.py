@@ -22,7 +22,7 @@ from training_service.fit.model_manager import ModelManager
 from training_service.match.files import MODEL_FOLDER, MatcherFiles
 from training_service.match.matcher import Matcher
 from training_service.match.memory import ReviewedAnswers
-from training_service.ports import Clock, Encoder, ProgressBars, Steps
+from training_service.ports import Clock, Encoder, LoadCheck, ProgressBars, Steps
 from training_service.prepare.splitter import Split, split
 from training_service.prepare.text_vectors import TextVectors
 from training_service.recipes.semantic_inputs import (
@@ -31,15 +31,8 @@ from training_service.recipes.semantic_inputs import (
     inspect,
     load_inputs,
 )
-from training_service.recipes.semantic_learning import (
-    Material,
-    bench,
-    judge,
-    learn,
-    replay,
-    texts_of_run,
-    with_replay,
-)
+from training_service.recipes.semantic_judging import bench, judge, with_replay
+from training_service.recipes.semantic_learning import Material, learn, replay, texts_of_run
 from training_service.recipes.semantic_model import ModelStep
 from training_service.recipes.semantic_parts import Parts, as_served
 from training_service.recipes.semantic_plan import CountKnown, plan_steps
@@ -143,7 +136,9 @@ class SemanticIndex:
         """What ``build`` would do with each part, and why."""
         return plan_steps(inputs, past, self._tools.known_texts)
 
-    def build(self, inputs: Inputs, staging: Path, past: Past, steps: Steps) -> Candidate:
+    def build(
+        self, inputs: Inputs, staging: Path, past: Past, steps: Steps, check: LoadCheck
+    ) -> Candidate:
         """Fill ``staging`` with all of a version but its manifest, and score it.
 
         What is judged learned from one side of the feedback; what is shipped knows both. The
@@ -167,6 +162,7 @@ class SemanticIndex:
                 parts.files(material, shipped, reuse)
             if scorecard is not None:
                 scorecard = with_replay(scorecard, replay(material, shipped))
+            check(len(texts.meta))
             caches: dict[str, Any] = {}
             if collection is not None:
                 with steps.step("chroma"):
@@ -219,7 +215,8 @@ class SemanticIndex:
         with steps.step("learn"):
             challenger = learn(material, reuse.parameters)
         with steps.step("judge"):
-            place = bench(material, served, self._tools.matcher_files)
+            known = material.vectors.encoder if reuse.may("model") else None
+            place = bench(material, served, self._tools.matcher_files, known)
             scorecard = judge(material, challenger, place, self._tools.clock.now())
         return scorecard, replace(shipped, parameters=challenger.parameters)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from training_service.domain.index_meta import META_FILE, read_meta
-from training_service.domain.plan import PlannedStep
+from training_service.domain.plan import CHECK, PlannedStep
 from training_service.domain.records import IndexRow, labelled_queries
 from training_service.domain.run import Past
 from training_service.match.files import MODEL_FOLDER
@@ -28,7 +28,7 @@ def plan_steps(inputs: Inputs, past: Past, known: CountKnown) -> tuple[PlannedSt
         against = f"against {past.served.version}" if past.served else "nothing serves yet"
         judge = PlannedStep("judge", "run", f"on the queries held out; {against}")
         steps += [plan.learn(), judge]
-    return (*steps, plan.index(), plan.chroma())
+    return (*steps, plan.index(), CHECK, plan.chroma())
 
 
 @dataclass(frozen=True)

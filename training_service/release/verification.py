@@ -7,10 +7,9 @@ This is the whole look, for people and before a switch by hand.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from training_service.domain.index_meta import CHROMA_FOLDER
 from training_service.domain.model import ENCODER_FILE, ONNX_FILE, EncoderChoice, folder_digest
@@ -137,14 +136,13 @@ def _store_fault(fault: Fault) -> Fault:
     return Fault(fault.where, f"vector store damaged: {fault.problem}")
 
 
-def require_loadable(probe: VersionProbe, staging: Path, caches: Mapping[str, Any]) -> None:
-    """Refuse a staged version that a fresh process cannot load, or that answers otherwise there.
+def require_loadable(probe: VersionProbe, staging: Path, rows: int) -> None:
+    """Refuse staged ``rows`` that a fresh process cannot load, or that answer otherwise there.
 
-    Its vector store is not opened once more: the build has read it back. ArtifactError with every
-    fault, and what ``VersionProbe.faults`` raises.
+    The vector store is not opened: the build reads it back. ArtifactError with every fault, and
+    what ``VersionProbe.faults`` raises.
     """
-    cache = caches.get(CHROMA_FOLDER)
-    faults = probe.faults(staging, cache["count"] if cache else None)
+    faults = probe.faults(staging, rows)
     if faults:
         what = "the new version does not load, or does not answer, as it was built"
         raise ArtifactError(what, hint="nothing was published; run again", faults=faults)
