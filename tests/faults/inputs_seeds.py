@@ -6,9 +6,10 @@ import json
 from datetime import UTC, datetime
 
 from training_service.domain.index_meta import IndexMeta
+from training_service.domain.judgement import CurvePoint
 from training_service.domain.records import Canonical, CanonicalEntry, FeedbackRow, IndexRow
 from training_service.domain.snapshot import feedback_lines
-from training_service.match.parameters import CurvePoint, MatcherParameters
+from training_service.match.parameters import MatcherParameters
 
 WORDS = {
     "Software Engineer": ["SWE", "programmer"],

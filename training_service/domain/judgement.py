@@ -97,6 +97,15 @@ class Scorecard:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class CurvePoint:
+    """What accepting from ``score`` on would have given on unseen feedback."""
+
+    score: float
+    coverage: float
+    precision: float
+
+
 PromotionKind = Literal["first", "passed", "forced", "manual", "rollback"]
 HoldKind = Literal[
     "too-little-data",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from training_service.domain.judgement import CurvePoint
 from training_service.judge.calibration_rows import CalibrationRows
 from training_service.judge.labels import Flags
 from training_service.judge.weight_fit import fit_weights
 from training_service.match.parameters import (
-    CurvePoint,
     MatcherParameters,
     PartWeights,
     Thresholds,

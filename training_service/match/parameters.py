@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from training_service.domain.judgement import Decision
+from training_service.domain.judgement import CurvePoint, Decision
 from training_service.domain.vectors import Matrix
 from training_service.errors import ArtifactError, shown
 
@@ -46,15 +46,6 @@ class Thresholds:
     accept_margin: float = 0.05
     semantic: float = 0.35
     lexical: float = 0.10
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """What accepting from ``score`` on would have given on unseen feedback."""
-
-    score: float
-    coverage: float
-    precision: float
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training_service.domain.judgement import CurvePoint
 from training_service.errors import ArtifactError
 from training_service.match.parameters import (
-    CurvePoint,
     MatcherParameters,
     PartWeights,
     Thresholds,
