@@ -2,10 +2,11 @@
 
     python -m benchmarks.start DATA [--titles N] [--runs N] [--json FILE]
 
-A version of the first N titles of DATA (whole concepts) is made by ``train full-train``, and one
-by the naive pipeline; then each command runs N times as a process, the commands taking turns.
-Figures are medians. Baselines: an empty Python for the commands that need no data, the naive way
-(SentenceTransformer, ``faiss.read_index``) for the match.
+A version of the first N titles of DATA (whole concepts) is made by ``train full-train``, and its
+rows are laid out as the naive pipeline leaves them; then each command runs N times as a process,
+the commands taking turns. Figures are medians. Baselines: an empty Python for help, typer and
+pydantic alone (``libraries``) for the list, the naive way (SentenceTransformer,
+``faiss.read_index``) for the match.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ HEAVY = (
 )
 TEXT = "chief of sales"
 _ROOT = Path(__file__).parents[1]
-_BASELINES = {"help": "empty python", "list": "empty python", "match": "naive match"}
+_LIBRARIES = "import typer; from pydantic import BaseModel, TypeAdapter"
+_BASELINES = {"help": "empty python", "list": "libraries", "match": "naive match"}
 
 
 def main() -> None:
@@ -56,18 +58,16 @@ def measure(world: World, runs: int) -> dict[str, Any]:
     """Median seconds, peak memory and heavy imports of each command."""
     world.full_train()
     naive_store = world.folder / "naive"
-    module = (sys.executable, "-m", "benchmarks.naive")
-    run((*module, "train", world.canonical, world.feedback, naive_store), cwd=_ROOT)
-    # Whatever accuracy the baseline found: its version is asked.
-    naive_latest = naive_store / "latest"
-    if not naive_latest.is_symlink():
-        naive_latest.symlink_to(next(naive_store.iterdir()).name)
+    layout = (sys.executable, "-m", "benchmarks.naive_layout")
+    run((*layout, world.store / "latest", naive_store / "latest"), cwd=_ROOT)
+    naive_match = (sys.executable, "-m", "benchmarks.naive", "match", naive_store, TEXT)
     commands: dict[str, Callable[[], Ran]] = {
         "empty python": lambda: run((sys.executable, "-c", "pass")),
+        "libraries": lambda: run((sys.executable, "-c", _LIBRARIES)),
         "help": lambda: run((TRAIN, "--help"), cwd=world.folder),
         "list": lambda: world.train("versions", "list"),
         "match": lambda: world.train("match", TEXT),
-        "naive match": lambda: run((*module, "match", naive_store, TEXT), cwd=_ROOT),
+        "naive match": lambda: run(naive_match, cwd=_ROOT),
         "unchanged": world.full_train,
     }
     walls: dict[str, list[Ran]] = {name: [] for name in commands}

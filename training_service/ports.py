@@ -8,14 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from training_service.domain.model import Precision, ResolvedModel, Runtime
-from training_service.domain.plan import PlannedStep
-from training_service.domain.release import Reachability, ReloadOutcome, ReloadRequest
-from training_service.domain.run import BuildMode, Candidate, Finding, Past
-from training_service.errors import Fault
-
-if TYPE_CHECKING:  # numpy, which not every command needs
+if TYPE_CHECKING:  # numpy, and what takes a while, which not every command needs
+    from training_service.domain.model import Precision, ResolvedModel, Runtime
+    from training_service.domain.plan import PlannedStep
+    from training_service.domain.release import Reachability, ReloadOutcome, ReloadRequest
+    from training_service.domain.run import BuildMode, Candidate, Finding, Past
     from training_service.domain.vectors import Matrix, Neighbours, Vectors
+    from training_service.errors import Fault
 
 Progress = Callable[[int], None]
 """Told how many more items are done; a stage calls it after each batch."""

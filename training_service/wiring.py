@@ -11,32 +11,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training_service.adapters.account import account
 from training_service.adapters.clock import SystemClock
-from training_service.domain.webhook_secret import signing_keys
 from training_service.errors import StorageError, UsageError
-from training_service.ports import ProgressBars, ReloadHook, no_progress_bars
-from training_service.release.manual_promotion import ManualPromotion
-from training_service.release.manual_retention import ManualRetention
-from training_service.release.notifier import Notifier
-from training_service.release.pins import Pins
-from training_service.release.pruning import AutomaticPruning, Pruner
-from training_service.release.reloading import Reloading
-from training_service.release.retention import KeepRules, Retention
-from training_service.release.service_change import ServiceChange
-from training_service.release.timeline import History, look_back
-from training_service.release.version_manager import VersionManager
-from training_service.settings_sources import ray_environment
 
 if TYPE_CHECKING:
     from training_service.adapters.encoders.cache import VectorMemory
     from training_service.adapters.encoders.cache_pruning import CacheFolder
     from training_service.match.matcher import Matcher
     from training_service.orchestrator import TrainingOrchestrator
+    from training_service.ports import ProgressBars, ReloadHook
     from training_service.recipes.semantic_index import Fill, SemanticIndex
     from training_service.recipes.semantic_inputs import Inputs
+    from training_service.release.latest import LatestLink
+    from training_service.release.manual_promotion import ManualPromotion
+    from training_service.release.manual_retention import ManualRetention
+    from training_service.release.pins import Pins
+    from training_service.release.pruning import AutomaticPruning
+    from training_service.release.reloading import Reloading
     from training_service.release.repair import Repair
+    from training_service.release.service_change import ServiceChange
+    from training_service.release.timeline import History
     from training_service.release.verification import Verification
+    from training_service.release.version_manager import VersionManager
     from training_service.settings import TrainingConfig
 
 VECTORS_FOLDER = "vectors"
@@ -46,11 +42,23 @@ BLOCKS_FOLDER = "ray-blocks"
 
 def version_manager(config: TrainingConfig, promoted_by: str = "") -> VersionManager:
     """The versions of the configured store; promotions are signed ``promoted_by``."""
+    from training_service.release.version_manager import VersionManager
+
     return VersionManager(config.model_store_base, SystemClock(), promoted_by)
+
+
+def latest_link(config: TrainingConfig) -> LatestLink:
+    """What the configured store says is in service; less to import than all there is to it."""
+    from training_service.release.latest import LatestLink
+
+    return LatestLink(config.model_store_base)
 
 
 def manual_promotion(config: TrainingConfig) -> ManualPromotion:
     """Puts versions of the configured store in service on a person's word."""
+    from training_service.adapters.account import account
+    from training_service.release.manual_promotion import ManualPromotion
+
     versions = version_manager(config, account())
     service = service_change(config, versions, reload_hook(config))
     lock, whole = partial(store_lock, config), verification(versions).require
@@ -78,6 +86,8 @@ def repair(config: TrainingConfig) -> Repair:
 
 def reloading(config: TrainingConfig) -> Reloading:
     """Tells the ML service what serves in the configured store."""
+    from training_service.release.reloading import Reloading
+
     versions = version_manager(config)
     service = service_change(config, versions, reload_hook(config))
     return Reloading(versions, service, partial(store_lock, config), SystemClock())
@@ -87,12 +97,19 @@ def service_change(
     config: TrainingConfig, versions: VersionManager, hook: ReloadHook | None
 ) -> ServiceChange:
     """Puts versions in service and tells the ML service through ``hook``."""
+    from training_service.release.notifier import Notifier
+    from training_service.release.service_change import ServiceChange
+
     notifier = Notifier(config.model_store_base, hook, SystemClock())
     return ServiceChange(versions, notifier, restores_refused=config.rollback_on_reload_failure)
 
 
 def manual_retention(config: TrainingConfig) -> ManualRetention:
     """Pins and prunes versions of the configured store on a person's word."""
+    from training_service.adapters.account import account
+    from training_service.release.manual_retention import ManualRetention
+    from training_service.release.pruning import Pruner
+
     versions, by = version_manager(config), account()
     pruner = Pruner(config.model_store_base, SystemClock(), by)
     lock = partial(store_lock, config)
@@ -101,6 +118,10 @@ def manual_retention(config: TrainingConfig) -> ManualRetention:
 
 def automatic_pruning(config: TrainingConfig, versions: VersionManager) -> AutomaticPruning | None:
     """What a run prunes with at its end; ``None`` when every version is to stay."""
+    from training_service.adapters.account import account
+    from training_service.release.pruning import AutomaticPruning, Pruner
+    from training_service.release.retention import KeepRules, Retention
+
     if config.keep_versions is None:
         return None
     retention = Retention(versions, pins(config), SystemClock())
@@ -110,17 +131,22 @@ def automatic_pruning(config: TrainingConfig, versions: VersionManager) -> Autom
 
 def pins(config: TrainingConfig, by: str = "") -> Pins:
     """The pins of the configured store; new ones are signed ``by``."""
+    from training_service.release.pins import Pins
+
     return Pins(config.model_store_base, SystemClock(), by)
 
 
 def history(config: TrainingConfig) -> History:
     """What served when in the configured store."""
+    from training_service.release.timeline import look_back
+
     return look_back(config.model_store_base)
 
 
 def reload_hook(config: TrainingConfig) -> ReloadHook | None:
     """The configured ML service, ``None`` when none is to be told."""
     from training_service.adapters.reload_hook import HttpReloadHook
+    from training_service.domain.webhook_secret import signing_keys
 
     url, secret = config.ml_service_reload_url, config.reload_secret
     keys = () if secret is None else signing_keys(secret.get_secret_value())
@@ -151,12 +177,14 @@ def open_matcher(version: Path) -> Matcher:
 
 
 def orchestrator(
-    config: TrainingConfig, progress: ProgressBars = no_progress_bars
+    config: TrainingConfig, progress: ProgressBars | None = None
 ) -> TrainingOrchestrator[Inputs]:
     """The orchestrator of the configured recipe and store."""
+    from training_service.adapters.account import account
     from training_service.adapters.version_probe import VersionProcess
     from training_service.judge.evaluation_gate import GatePolicy
     from training_service.orchestrator import ReleaseTools, TrainingOrchestrator
+    from training_service.ports import no_progress_bars
 
     recipes = {"semantic-index": semantic_index}
     policy = GatePolicy(
@@ -174,7 +202,7 @@ def orchestrator(
         VersionProcess(),
         automatic_pruning(config, versions),
     )
-    recipe = recipes[config.recipe](config, progress)
+    recipe = recipes[config.recipe](config, progress or no_progress_bars)
     return TrainingOrchestrator(recipe, release, policy, SystemClock())
 
 
@@ -230,6 +258,7 @@ def _filling(config: TrainingConfig) -> Fill | None:
         raise UsageError("engine=ray, and there is no embedding cache to fill", hint=hint)
     from training_service.adapters.encoders.ray import RayFilling
     from training_service.adapters.ray_process import RayProcess
+    from training_service.settings_sources import ray_environment
 
     address = config.ray_address
     cluster = RayProcess(address or "", ray_environment() if address else {})

@@ -25,7 +25,11 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?([KMGT]?B)?", re.ASCII | re.IGNOR
 _MB = 1e6
 _SHOWN_CHARS = 48
 
-app = typer.Typer(help="Show and prune the cache of vectors and exports.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Show and prune the cache of vectors and exports.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 
 @app.callback(invoke_without_command=True)

@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
 
 import typer
 from typer.main import get_command
 
 from training_service import __version__
-from training_service.cli import (
-    cache,
-    config,
-    history,
-    match,
-    modes,
-    plan,
-    reload,
-    streams,
-    versions,
-)
+from training_service.cli import streams
 from training_service.cli.frame import Frame
+from training_service.cli.lazy import LazyGroup
 from training_service.domain.masking import learn_secrets
+
+
+class _Train(LazyGroup):
+    """What ``train`` can do."""
+
+    places: ClassVar[Mapping[str, str]] = {
+        "smoke-test": "modes:smoke_test",
+        "build-index": "modes:build_index",
+        "build-index-feedback": "modes:build_index_feedback",
+        "full-train": "modes:full_train",
+        "plan": "plan:plan",
+        "match": "match:match",
+        "reload": "reload:reload",
+        "history": "history:history",
+        "config": "config:config",
+        "versions": "versions:app",
+        "cache": "cache:app",
+    }
+
 
 app = typer.Typer(
     name="train",
+    cls=_Train,
     help="Keep a semantic matcher right: retrain it from feedback, promote what is no worse.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich help costs 0.2 s and reads [env var: ...] as markup
 )
-app.command("smoke-test")(modes.smoke_test)
-app.command("build-index")(modes.build_index)
-app.command("build-index-feedback")(modes.build_index_feedback)
-app.command("full-train")(modes.full_train)
-app.command("plan")(plan.plan)
-app.command("match")(match.match)
-app.command("reload")(reload.reload)
-app.add_typer(versions.app, name="versions")
-app.add_typer(cache.app, name="cache")
-app.command("history")(history.history)
-app.command("config")(config.config)
 
 
 @app.callback(invoke_without_command=True)

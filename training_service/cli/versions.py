@@ -1,17 +1,16 @@
-"""``train versions list|show|diff|verify|promote|rollback``; others are registered at the end."""
+"""``train versions``: what there is of it, and ``list|show|diff|promote|rollback`` of that."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from training_service.cli import versions_check, versions_retention
 from training_service.cli.frame import Frame, command
+from training_service.cli.lazy import LazyGroup
 from training_service.cli.options import RELOADING, SERVICE, STORE, Reason, Wait
-from training_service.cli.reload import require_confirmed, require_service
-from training_service.domain.judgement import Held, verdict_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,7 +24,30 @@ if TYPE_CHECKING:
 
 NOT_PUT_IN_SERVICE = 4
 
-app = typer.Typer(help="List, show, compare, verify and switch versions.", rich_markup_mode=None)
+
+class _Versions(LazyGroup):
+    """What can be done with versions."""
+
+    places: ClassVar[Mapping[str, str]] = {
+        "list": "versions:list_versions",
+        "show": "versions:show",
+        "diff": "versions:diff",
+        "promote": "versions:promote",
+        "rollback": "versions:rollback",
+        "verify": "versions_check:verify",
+        "repair": "versions_check:repair",
+        "prune": "versions_retention:prune",
+        "pin": "versions_retention:pin",
+        "unpin": "versions_retention:unpin",
+    }
+
+
+app = typer.Typer(
+    cls=_Versions,
+    help="List, show, compare, verify and switch versions.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as v20251231.2.")]
 
@@ -47,12 +69,13 @@ def _versions(frame: Frame) -> VersionManager:
 def list_versions(frame: Frame) -> None:
     """List every version in the order of making; what serves and what is pinned is marked."""
     from training_service.cli.streams import table
-    from training_service.wiring import pins, version_manager
+    from training_service.release.version_list import list_versions as versions_of
+    from training_service.wiring import latest_link, pins
 
     config = frame.settings().config
-    versions = version_manager(config)
-    latest, pinned = versions.latest_text(), pins(config).names()
-    found = [_listed(info, latest, pinned) for info in versions.list()]
+    store = config.model_store_base
+    latest, pinned = latest_link(config).text(), pins(config).names()
+    found = [_listed(info, latest, pinned) for info in versions_of(store)]
     rows = [
         (
             " ".join(["*"] * each["latest"] + ["pinned"] * each["pinned"]),
@@ -65,8 +88,8 @@ def list_versions(frame: Frame) -> None:
         for each in found
     ]
     header = ("", "version", "mode", "verdict", "top-1", "made (UTC)")
-    empty = f"{versions.store} holds no version"
-    document = {"store": str(versions.store), "latest": latest, "versions": found}
+    empty = f"{store} holds no version"
+    document = {"store": str(store), "latest": latest, "versions": found}
     frame.answer(document, table(header, rows) if rows else empty)
 
 
@@ -182,6 +205,8 @@ def rollback(
 
 
 def _switching(frame: Frame) -> TrainingConfig:
+    from training_service.cli.reload import require_service
+
     config = frame.settings().config
     if config.require_reload:
         require_service(config, "--require-reload")
@@ -189,6 +214,9 @@ def _switching(frame: Frame) -> TrainingConfig:
 
 
 def _tell(frame: Frame, config: TrainingConfig, switched: Switched) -> None:
+    from training_service.cli.reload import require_confirmed
+    from training_service.domain.judgement import Held, verdict_name
+
     record, reload = switched.record, switched.reload
     name, reasons = verdict_name(switched.verdict), "; ".join(switched.verdict.reasons)
     is_held = isinstance(switched.verdict, Held)
@@ -202,12 +230,3 @@ def _tell(frame: Frame, config: TrainingConfig, switched: Switched) -> None:
         frame.leave(NOT_PUT_IN_SERVICE, name, reasons)
     if config.require_reload:
         require_confirmed(asdict(reload))
-
-
-app.command("list")(list_versions)
-app.command("show")(show)
-app.command("diff")(diff)
-app.command("promote")(promote)
-app.command("rollback")(rollback)
-versions_check.register(app)
-versions_retention.register(app)

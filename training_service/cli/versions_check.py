@@ -160,9 +160,3 @@ def _repair_record(done: Repaired) -> dict[str, Any]:
         "outcome": done.outcome,
         "repaired": _faults(done.faults),
     }
-
-
-def register(app: typer.Typer) -> None:
-    """Make the commands of this file part of ``train versions``."""
-    app.command("verify")(verify)
-    app.command("repair")(repair)

@@ -125,9 +125,3 @@ def unpin(
     was_pinned = manual_retention(frame.settings().config).unpin(version, wait)
     word = "no longer pinned" if was_pinned else "not pinned; nothing was done"
     frame.report({"version": version, "was_pinned": was_pinned}, f"{version} is {word}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``train versions``."""
-    for work in (prune, pin, unpin):
-        app.command(work.__name__)(work)
