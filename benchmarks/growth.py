@@ -1,10 +1,13 @@
 """Seconds of every step of ``train build-index`` from 10,000 to 1,000,000 texts, with a plot.
 
-    python -m benchmarks.growth [--sizes N ...] [--folder PATH] [--plot FILE.png] [--json FILE]
+    python -m benchmarks.growth [--sizes N ...] [--repeat N] [--folder PATH] [--plot FILE.png]
+                                [--json FILE]
 
-Vectors are given, as in ``benchmarks.large``. The exponent of a step is the slope of its line on
-logarithmic axes, by least squares over the sizes where it takes a tenth of a second or more: 1 is
-linear. ``pip install matplotlib`` for the plot.
+Vectors are given, as in ``benchmarks.large``. To each step is fitted ``seconds = fixed + part *
+rows ** exponent`` with no negative figure, by least squares of the relative error over the sizes
+where it takes a tenth of a second or more: an exponent of 1 is linear. What is fixed (the start
+of a process, say) counts for itself, because it would make any growth look slower than it is.
+Of several repeats the median of each step counts. ``pip install matplotlib`` for the plot.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +26,14 @@ from benchmarks.large import measured, show
 _SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 _SHORTEST_S = 0.1
 _FEWEST = 3
+_EXPONENTS = np.arange(0.5, 1.6, 0.005)
 
 
 def main() -> None:
     """Measure, print, draw."""
     parser = argparse.ArgumentParser(description="cost growth")
     parser.add_argument("--sizes", type=int, nargs="+", default=_SIZES)
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)
@@ -35,28 +41,62 @@ def main() -> None:
     runs = []
     for rows in given.sizes:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            runs.append(measured(rows, Path(folder)))
+            runs.append(measured(rows, Path(folder), given.repeat))
         show(runs[-1])
-    slopes = exponents(runs)
-    found = {"runs": runs, "exponents": slopes}
-    for step, slope in slopes.items():
-        print(f"{step:>10}: seconds grow with rows to the power of {slope:.2f}")
+    fits = fitted(runs)
+    found = {
+        "runs": runs,
+        "exponents": {step: fit.exponent for step, fit in fits.items()},
+        "fits": {step: asdict(fit) for step, fit in fits.items()},
+    }
+    for step, fit in fits.items():
+        print(f"{step:>10}: {fit}")
     if given.plot:
-        _draw(runs, slopes, given.plot)
+        _draw(runs, fits, given.plot)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def exponents(runs: list[dict[str, Any]]) -> dict[str, float]:
-    """The slope of every step that takes long enough, often enough, to have one."""
-    slopes: dict[str, float] = {}
+@dataclass(frozen=True)
+class Fit:
+    """``fixed_s + part_s * (rows / 1,000,000) ** exponent`` seconds."""
+
+    fixed_s: float
+    part_s: float
+    exponent: float
+
+    def __str__(self) -> str:
+        part = f"{self.part_s:.2f} s * (rows / 1,000,000) ** {self.exponent:.2f}"
+        return f"{self.fixed_s:.2f} s + {part}"
+
+
+def fitted(runs: list[dict[str, Any]]) -> dict[str, Fit]:
+    """The growth of every step that takes long enough, often enough, to show one."""
+    fits: dict[str, Fit] = {}
     for step in runs[-1]["durations_s"]:
         rows, seconds = _line(runs, step)
         long = seconds >= _SHORTEST_S
         if long.sum() >= _FEWEST:
-            slope, _ = np.polyfit(np.log(rows[long]), np.log(seconds[long]), 1)
-            slopes[step] = round(float(slope), 3)
-    return slopes
+            fits[step] = fit(rows[long] / 1e6, seconds[long])
+    return fits
+
+
+def fit(millions: Any, seconds: Any) -> Fit:  # noqa: ANN401 - arrays (n,)
+    """The best of many exponents, each with the fixed and the growing part that suit it best."""
+    tried = [_parts(millions**exponent, seconds) for exponent in _EXPONENTS]
+    best = int(np.argmin([error for _, _, error in tried]))
+    fixed_s, part_s, _ = tried[best]
+    return Fit(round(fixed_s, 3), round(part_s, 3), round(float(_EXPONENTS[best]), 3))
+
+
+def _parts(shape: Any, seconds: Any) -> tuple[float, float, float]:  # noqa: ANN401 - as above
+    """Fixed and growing part, neither negative, and the sum of squared relative errors."""
+    design = np.stack((1 / seconds, shape / seconds), axis=1)
+    fixed_s, part_s = np.linalg.lstsq(design, np.ones(len(seconds)), rcond=None)[0]
+    if fixed_s < 0:
+        fixed_s, part_s = 0.0, design[:, 1].sum() / (design[:, 1] ** 2).sum()
+    error = ((design @ (fixed_s, part_s) - 1) ** 2).sum()
+    return float(fixed_s), float(part_s), float(error)
 
 
 def _line(runs: list[dict[str, Any]], step: str) -> tuple[Any, Any]:
@@ -65,7 +105,7 @@ def _line(runs: list[dict[str, Any]], step: str) -> tuple[Any, Any]:
     return np.array([run["rows"] for run in chosen]), np.array(seconds)
 
 
-def _draw(runs: list[dict[str, Any]], slopes: dict[str, float], path: Path) -> None:
+def _draw(runs: list[dict[str, Any]], fits: dict[str, Fit], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -74,7 +114,7 @@ def _draw(runs: list[dict[str, Any]], slopes: dict[str, float], path: Path) -> N
     figure, axes = plt.subplots(figsize=(8, 5.5))
     for step in runs[-1]["durations_s"]:
         rows, seconds = _line(runs, step)
-        told = f"{step}, slope {slopes[step]:.2f}" if step in slopes else step
+        told = f"{step}, exponent {fits[step].exponent:.2f}" if step in fits else step
         axes.loglog(rows, np.maximum(seconds, 1e-3), marker="o", label=told)
     sizes = np.array([run["rows"] for run in runs])
     total = runs[-1]["durations_s"]["total"]

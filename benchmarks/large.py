@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.large_world import write_world
-from benchmarks.processes import Ran, run
+from benchmarks.processes import Ran, median_s, run
 from training_service.adapters.faiss_index import FaissIndex
 from training_service.domain.index_kind import IndexKind, IndexSetting
 from training_service.domain.index_meta import INDEX_FILE
@@ -56,20 +57,27 @@ def main() -> None:
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def measured(rows: int, folder: Path) -> dict[str, Any]:
-    """One run over ``rows`` generated texts whose vectors are in the embedding cache."""
+def measured(rows: int, folder: Path, repeat: int = 1) -> dict[str, Any]:
+    """Runs over ``rows`` generated texts whose vectors are in the embedding cache; the median."""
     canonical = folder / "canonical.jsonl"
     write_world(canonical, rows)
     _build(folder, canonical, "warming")
-    ran = _build(folder, canonical, "store")
-    report = json.loads(ran.stdout)
+    shutil.rmtree(folder / "warming")
+    runs = []
+    for _ in range(repeat):
+        shutil.rmtree(folder / "store", ignore_errors=True)
+        runs.append(_build(folder, canonical, "store"))
+    durations = [json.loads(ran.stdout)["durations_s"] for ran in runs]
     version = next((folder / "store").glob("v*"))
     index = _asked(version / INDEX_FILE)
     return {
         "rows": rows,
-        "wall_s": round(ran.wall_s, 2),
-        "durations_s": report["durations_s"],
-        "peak_gib": round(ran.peak_bytes / _GIB, 2),
+        "wall_s": round(median_s(runs), 2),
+        "durations_s": {
+            step: round(statistics.median(each[step] for each in durations), 3)
+            for step in durations[0]
+        },
+        "peak_gib": round(max(ran.peak_bytes for ran in runs) / _GIB, 2),
         "disk_mb": round(sum(f.stat().st_size for f in version.rglob("*") if f.is_file()) / 1e6),
         **index,
     }

@@ -34,9 +34,11 @@ _MOST_READ_BYTES = 512 * 1024 * 1024
 Larger ones are mapped, which keeps what is not looked at out of memory.
 """
 _ALIGNED_BYTES = 64
+_LOOKED_AT_OF_A_MAP = 500
+"""Rows looked at before the memory of a mapped index is given back: each brings up to 300 KB of
+neighbours into memory, so that the candidates of one query would bring in the whole file."""
 _ASKED_OF_A_MAP = 4
-"""Queries at a time of a mapped index: each row that is ranked again brings 64 KB of neighbours
-into memory, so that a few dozen queries would bring in the whole file."""
+"""Queries at a time of the other kinds, for the same reason."""
 EXACT = IndexSetting("exact")
 
 
@@ -104,7 +106,7 @@ class FaissIndex:
         def put(write: Callable[[bytes], object]) -> None:
             vendor.write_index(self._index, vendor.PyCallbackIOWriter(write))
 
-        write_stream(path, put)
+        write_stream(path, put, self._vectors.matrix.nbytes)
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -127,6 +129,8 @@ class FaissIndex:
             empty = (len(queries), max(count, 0))
             return Neighbours(np.empty(empty, dtype=np.int64), np.empty(empty, dtype=np.float32))
         given = np.ascontiguousarray(queries, dtype=np.float32)
+        if self._vectors.is_mapped and self.setting.kind == "pq":
+            return self._ranked(given, count)
         step = _ASKED_OF_A_MAP if self._vectors.is_mapped else len(given)
         found = [self._found(given[i : i + step], count) for i in range(0, len(given), step)]
         distance, ids = map(np.concatenate, zip(*found, strict=True))
@@ -137,6 +141,24 @@ class FaissIndex:
         distance, ids = self._index.search(queries, k, params=self._effort(k))
         self._vectors.let_go()
         return distance, ids
+
+    def _ranked(self, queries: Matrix, k: int) -> Neighbours:
+        """What FAISS does with the candidates of ``pq``, but a few rows of the file at a time."""
+        import faiss
+
+        inner: Any = faiss.downcast_index(self._index.index)
+        most = min(len(self), max(k, int(k * self._effort(k).k_factor)))
+        _, candidates = inner.base_index.search(queries, most)
+        distance = np.empty((len(queries), k), dtype=np.float32)
+        ids = np.empty((len(queries), k), dtype=np.int64)
+        for i, query in enumerate(queries):
+            rows = np.sort(candidates[i][candidates[i] >= 0])
+            flat = faiss.IndexFlatL2(self._index.d)
+            for start in range(0, len(rows), _LOOKED_AT_OF_A_MAP):
+                flat.add(self._vectors.at(rows[start : start + _LOOKED_AT_OF_A_MAP]))
+            distance[i : i + 1], places = flat.search(query[None], k)
+            ids[i] = np.where(places[0] >= 0, self._vectors.ids[rows[places[0]]], -1)
+        return Neighbours(ids, cosine_from_squared_l2(distance))
 
     def vectors(self) -> Vectors:
         """Everything stored, in ascending order of id, without a copy but for ``ivf``."""
@@ -231,11 +253,12 @@ def _refuse_unsearchable(vectors: Vectors) -> None:
         Fault(f"id {int(vectors.ids[row]):016x}", "its vector is not finite or not of unit norm")
         for row in vectors.bad_rows()
     ]
-    numbers, counts = np.unique(vectors.ids, return_counts=True)
-    faults += [
-        Fault(f"id {int(number):016x}", f"stands there {int(count)} times")
-        for number, count in zip(numbers[counts > 1], counts[counts > 1], strict=True)
-    ]
+    if bool((vectors.ids[1:] <= vectors.ids[:-1]).any()):
+        numbers, counts = np.unique(vectors.ids, return_counts=True)
+        faults += [
+            Fault(f"id {int(number):016x}", f"stands there {int(count)} times")
+            for number, count in zip(numbers[counts > 1], counts[counts > 1], strict=True)
+        ]
     if faults:
         raise ArtifactError(f"{len(faults)} vectors cannot be indexed", faults=faults)
 

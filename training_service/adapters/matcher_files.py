@@ -71,7 +71,7 @@ class VersionMatcherFiles:
             "indices": postings.indices,
             "indptr": postings.indptr,
         }
-        typed = {name: arrays[name].astype(kind) for name, kind in _ARRAYS.items()}
+        typed = {name: arrays[name].astype(kind, copy=False) for name, kind in _ARRAYS.items()}
         write_bytes(folder / LEXICAL_FILE, save(typed))
 
     def read(
@@ -88,18 +88,31 @@ class VersionMatcherFiles:
             meta = read_meta(folder / META_FILE)
             index = _checked(stored.result(), folder, meta)
             found = opened.result()
-        if found.dimension != meta.dimension:
-            raise ArtifactError(
-                f"{folder}: the model gives vectors of {found.dimension}, "
-                f"the index holds {meta.dimension}"
-            )
-        matcher = _kept(folder, meta, index, found, keep)
-        path = folder / THRESHOLDS_FILE
-        parameters = parameters_from_json(read_json(path), str(path))
-        return replace(matcher, parameters=parameters, memory=_memory(folder))
+        return assembled(folder, meta, index, found, keep)
 
     def _opened(self, folder: Path) -> Encoder:
         return self._remember(open_encoder(folder / MODEL_FOLDER))
+
+
+def assembled(
+    folder: Path, meta: IndexMeta, index: FaissIndex, encoder: Encoder, keep: Keep = every_row
+) -> Matcher:
+    """The matcher of the version in ``folder``, whose rows, index and model are read already.
+
+    ``index`` holds the rows of ``meta``, in their order and sound.
+
+    Raises:
+        ArtifactError: another file is damaged, or the model does not fit.
+    """
+    if encoder.dimension != meta.dimension:
+        raise ArtifactError(
+            f"{folder}: the model gives vectors of {encoder.dimension}, "
+            f"the index holds {meta.dimension}"
+        )
+    matcher = _kept(folder, meta, index, encoder, keep)
+    path = folder / THRESHOLDS_FILE
+    parameters = parameters_from_json(read_json(path), str(path))
+    return replace(matcher, parameters=parameters, memory=_memory(folder))
 
 
 def _kept(

@@ -114,6 +114,8 @@ def _told(expected: Neighbours, found: Neighbours, query: int, rank: int) -> Fau
 
 def id_faults(expected: Ids, found: Ids) -> list[Fault]:
     """Which ids are missing from ``found`` and which should not be there, with the first few."""
+    if np.array_equal(expected, found):  # nearly always, and a hundred times as quick
+        return []
     return [
         *_some("missing ids", np.setdiff1d(expected, found)),
         *_some("unexpected ids", np.setdiff1d(found, expected)),

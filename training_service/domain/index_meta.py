@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -27,6 +28,7 @@ _RECIPE = "semantic-index"
 _COLUMNS = ("int_ids", "orig_keys", "texts", "kinds")
 _KINDS: dict[str, RowKind] = {kind: kind for kind in get_args(RowKind)}
 _MAX_NAME_CHARS = 120
+_ROWS_AT_ONCE = 8_192
 _KEYS = ("schema_version", "recipe", "dimension", "count", "form", *_COLUMNS, "labels")
 
 
@@ -66,7 +68,8 @@ class IndexMeta:
         unnamed = [Fault(f"concept {shown(key)}", "no label") for key in keys if key not in labels]
         if unnamed:
             raise ArtifactError("cannot describe the index", faults=unnamed)
-        return cls(dimension, form, ordered, {key: labels[key] for key in keys})
+        meta = cls(dimension, form, ordered, {key: labels[key] for key in keys})
+        return _with_ids(meta, ids[order])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,22 +88,41 @@ class IndexMeta:
             "count": len(self.rows),
             "form": self.form,
         }
-        parts = [_dumped(content)[:-1]]
-        # A column at a time: all of them at once would stand in memory thrice.
-        columns: dict[str, Callable[[], object]] = {
-            "int_ids": self.ids.tolist,
-            "orig_keys": lambda: [row.key for row in self.rows],
-            "texts": lambda: [row.text for row in self.rows],
-            "kinds": lambda: [row.kind for row in self.rows],
-            "labels": lambda: dict(sorted(self.labels.items())),
-        }
-        for name, column in columns.items():
-            parts += [f', "{name}": '.encode(), _dumped(column())]
-        return b"".join([*parts, b"}\n"])
+        columns = [
+            f', "int_ids": {self.ids.tolist()}'.encode(),
+            *map(_column, ("orig_keys", "texts", "kinds"), zip(*self._listed(), strict=True)),
+            b', "labels": ' + _dumped(dict(sorted(self.labels.items()))),
+        ]
+        return b"".join([_dumped(content)[:-1], *columns, b"}\n"])
+
+    def _listed(self) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """Keys, texts and kinds, some rows at a time: those of a block are near in memory."""
+        for start in range(0, len(self.rows), _ROWS_AT_ONCE):
+            rows = self.rows[start : start + _ROWS_AT_ONCE]
+            yield (
+                _listed(row.key for row in rows),
+                _listed(row.text for row in rows),
+                _listed(row.kind for row in rows),
+            )
+
+
+def _with_ids(meta: IndexMeta, ids: Ids) -> IndexMeta:
+    """``meta``, which need not gather its ``ids`` from rows all over the memory."""
+    vars(meta)["ids"] = ids
+    return meta
+
+
+def _column(name: str, parts: Iterable[bytes]) -> bytes:
+    return f', "{name}": ['.encode() + b", ".join(parts) + b"]"
 
 
 def _dumped(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _listed(texts: Iterable[str]) -> bytes:
+    """What ``_dumped`` makes of a list of texts, but its brackets, in a third of the time."""
+    return ", ".join(map(encode_basestring, texts)).encode()
 
 
 def _refuse_same_ids(rows: Sequence[IndexRow], ids: Ids) -> None:
@@ -143,7 +165,9 @@ def parse_meta(data: bytes, source: str) -> IndexMeta:
     faults = _head_faults(content) or _column_faults(content) or _row_faults(content)
     if faults:
         raise ArtifactError(f"{source} does not describe an index", faults=faults)
-    return IndexMeta(content["dimension"], content["form"], _rows(content), content["labels"])
+    ids = np.array(content["int_ids"], dtype=np.int64)
+    meta = IndexMeta(content["dimension"], content["form"], _rows(content), content["labels"])
+    return _with_ids(meta, ids)
 
 
 def _rows(content: dict[str, Any]) -> tuple[IndexRow, ...]:

@@ -51,6 +51,12 @@ class Vectors:
         """Whether the rows are read from a file as they are looked at."""
         return self.let_go is not _kept
 
+    def at(self, rows: npt.NDArray[np.int64]) -> Matrix:
+        """The vectors (k, d) of so few ``rows``, memory given back behind."""
+        found = self.matrix[rows]
+        self.let_go()
+        return found
+
     def blocks(self) -> Iterator[tuple[int, Matrix]]:
         """The rows a block at a time with the number of its first, memory given back behind."""
         for start, block in _blocks(self.matrix):

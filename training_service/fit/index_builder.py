@@ -64,8 +64,9 @@ class BuiltIndex:
     """An index that was written: its rows and vectors, ascending by id, and what must be found.
 
     ``index`` is what was written, and ``choice`` why it is of its kind, ``None`` when it was
-    taken over. ``canaries`` (q, d) are queries and ``neighbours`` (q, k) the rows
-    nearest to them, found by looking at every vector.
+    taken over. A large one, and its ``vectors``, are looked at in the file from then on.
+    ``canaries`` (q, d) are queries and ``neighbours`` (q, k) the rows nearest to them, found by
+    looking at every vector.
     """
 
     meta: IndexMeta
@@ -105,6 +106,8 @@ class IndexBuilder:
         canaries = canary_queries(vectors)
         neighbours = vectors.nearest(canaries, CANARY_NEIGHBOURS)
         stored = self._reread(vectors, canaries, neighbours, out_dir / INDEX_FILE)
+        if stored.setting.kind != "exact" and stored.vectors().is_mapped:
+            index, vectors = None, stored.vectors()
         duration_s = round(time.monotonic() - began_s, 3)
         log.info("index.built", count=len(meta), duration_s=duration_s)
         return BuiltIndex(meta, vectors, index or stored, choice, canaries, neighbours, duration_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -39,16 +40,13 @@ class ConceptPool:
     """Every row compared exactly; implements ``Pool``.
 
     ``matrix[order]`` has the rows of concept i from ``starts[i]`` up to the next start, and may
-    have others that are in no concept. ``centroids`` (c, d) are the unit-norm means, ``lengths``
-    (c,) the norms of the sums that they were scaled from.
+    have others that are in no concept.
     """
 
     concepts: tuple[str, ...]
     matrix: Matrix
     order: Numbers
     starts: Numbers
-    centroids: Matrix
-    lengths: Matrix
 
     @classmethod
     def build(
@@ -58,18 +56,43 @@ class ConceptPool:
 
         ``matrix`` is kept, not copied.
         """
-        concepts, concept_of = concept_numbers(rows)
+        return cls.numbered(*concept_numbers(rows), matrix, places)
+
+    @classmethod
+    def numbered(
+        cls,
+        concepts: tuple[str, ...],
+        concept_of: Numbers,
+        matrix: Matrix,
+        places: Numbers | None = None,
+    ) -> ConceptPool:
+        """The same of rows whose concepts are numbered already, as ``concept_numbers`` does."""
         order = np.argsort(concept_of, kind="stable")
         starts = np.searchsorted(concept_of[order], np.arange(len(concepts)))
         if places is not None:
             order = places[order]
-        sums = np.zeros((len(concepts), matrix.shape[1]), dtype=np.float32)
-        for chunk, part, segments in _chunks(order, starts, _MOST_ROWS_AT_ONCE):
-            sums[part] += np.add.reduceat(matrix[chunk], segments, axis=0)
+        return cls(concepts, matrix, order, starts)
+
+    @property
+    def centroids(self) -> Matrix:
+        """The unit-norm mean (c, d) of each concept's rows."""
+        return self._means[0]
+
+    @property
+    def lengths(self) -> Matrix:
+        """The norm (c,) of the sum of each concept's rows."""
+        return self._means[1]
+
+    @cached_property
+    def _means(self) -> tuple[Matrix, Matrix]:
+        """Worked out when asked for: who has an index to search never does."""
+        sums = np.zeros((len(self.concepts), self.matrix.shape[1]), dtype=np.float32)
+        for chunk, part, segments in _chunks(self.order, self.starts, _MOST_ROWS_AT_ONCE):
+            sums[part] += np.add.reduceat(self.matrix[chunk], segments, axis=0)
         lengths = np.linalg.norm(sums, axis=1)
         lengths[lengths == 0] = 1.0
         sums /= lengths[:, None]
-        return cls(concepts, matrix, order, starts, sums, lengths)
+        return sums, lengths
 
     def __len__(self) -> int:
         return len(self.order)
@@ -109,6 +132,7 @@ def _chunks(
 
 def concept_numbers(rows: Sequence[IndexRow]) -> tuple[tuple[str, ...], Numbers]:
     """The concepts of ``rows`` in order of id, and the number of each row's concept (n,)."""
-    concepts = tuple(sorted({row.key for row in rows}))
+    keys = [row.key for row in rows]
+    concepts = tuple(sorted(set(keys)))
     number = {key: i for i, key in enumerate(concepts)}
-    return concepts, np.fromiter((number[row.key] for row in rows), np.intp, len(rows))
+    return concepts, np.fromiter(map(number.__getitem__, keys), np.intp, len(keys))

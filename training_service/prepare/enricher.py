@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 from training_service.domain.records import (
     Canonical,
@@ -10,8 +11,8 @@ from training_service.domain.records import (
     FeedbackRow,
     IndexForm,
     IndexRow,
+    RowKind,
     normalise,
-    ordered_rows,
 )
 
 
@@ -33,39 +34,47 @@ def index_rows(
     Rejected rows, and rows of a concept that ``canonical`` does not have, are left out.
     """
     if form == "synonyms":
-        return ordered_rows([*_synonym_rows(canonical), *_feedback_rows(canonical, confirmed)])
+        return tuple(_rows(canonical, _answers(canonical, confirmed)))
     texts = {entry.id: " ".join(entry.texts) for entry in canonical.entries}
     if form == "merged":
         texts = _merged(texts, canonical, confirmed)
-    return ordered_rows(IndexRow(key, text, "synonym") for key, text in texts.items())
+    return tuple(IndexRow(key, text, "synonym") for key, text in sorted(texts.items()))
 
 
-def _synonym_rows(canonical: Canonical) -> Iterable[IndexRow]:
-    return (
-        IndexRow(entry.id, text, "synonym") for entry in canonical.entries for text in entry.texts
-    )
+def _rows(canonical: Canonical, answers: dict[str, set[str]]) -> Iterator[IndexRow]:
+    """The rows by (concept, text); a synonym wins over the same text confirmed."""
+    for entry in sorted(canonical.entries, key=attrgetter("id")):
+        kinds: dict[str, RowKind] = dict.fromkeys(answers.get(entry.id, ()), "feedback")
+        kinds.update(dict.fromkeys(entry.texts, "synonym"))
+        for text in sorted(kinds):
+            yield IndexRow(entry.id, text, kinds[text])
 
 
-def _feedback_rows(canonical: Canonical, confirmed: Iterable[FeedbackRow]) -> Iterable[IndexRow]:
-    """One row per concept and query group, spelt as its smallest spelling."""
-    known = _known_texts(canonical)
+def _answers(canonical: Canonical, confirmed: Iterable[FeedbackRow]) -> dict[str, set[str]]:
+    """By concept, one text for each query group that is news to it: its smallest spelling."""
+    rows = tuple(confirmed)
+    known = _known_texts(canonical, frozenset(row.key for row in rows))
     spelling: dict[tuple[str, str], str] = {}
-    for row in confirmed:
+    for row in rows:
         if not _is_news(row, known):
             continue
         pair = (row.key, row.group)
         spelling[pair] = min(row.query, spelling.get(pair, row.query))
-    return (IndexRow(key, text, "feedback") for (key, _), text in spelling.items())
+    answers: dict[str, set[str]] = {}
+    for (key, _), text in spelling.items():
+        answers.setdefault(key, set()).add(text)
+    return answers
 
 
 def _merged(
     texts: dict[str, str], canonical: Canonical, confirmed: Iterable[FeedbackRow]
 ) -> dict[str, str]:
     """``texts`` with what confirmed rows add to each, every addition once and in text order."""
-    known = _known_texts(canonical)
+    rows = tuple(confirmed)
+    known = _known_texts(canonical, frozenset(row.key for row in rows))
     named = _concepts_by_name(canonical.entries)
     additions: dict[str, dict[str, str]] = {key: {} for key in texts}
-    for row in confirmed:
+    for row in rows:
         if not row.correct or row.key not in texts:
             continue
         concept = row.query if row.query in texts else named.get(row.group)
@@ -77,8 +86,13 @@ def _merged(
     return {key: " ".join([text, *sorted(additions[key].values())]) for key, text in texts.items()}
 
 
-def _known_texts(canonical: Canonical) -> dict[str, frozenset[str]]:
-    return {entry.id: frozenset(map(normalise, entry.texts)) for entry in canonical.entries}
+def _known_texts(canonical: Canonical, keys: frozenset[str]) -> dict[str, frozenset[str]]:
+    """The normalised texts of those concepts that are among ``keys``."""
+    return {
+        entry.id: frozenset(map(normalise, entry.texts))
+        for entry in canonical.entries
+        if entry.id in keys
+    }
 
 
 def _is_news(row: FeedbackRow, known: dict[str, frozenset[str]]) -> bool:

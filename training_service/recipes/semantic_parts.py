@@ -42,7 +42,10 @@ class Parts:
         """Write the index, or take it over."""
         is_there = reuse.take("index", self.staging)
         vectors = material.vectors.vectors
-        return self.index_builder.build(meta, vectors, self.staging, is_there=is_there)
+        built = self.index_builder.build(meta, vectors, self.staging, is_there=is_there)
+        if built.vectors.is_mapped:
+            material.vectors.rest_on(built.vectors)
+        return built
 
     def files(self, material: Material, shipped: Matcher, reuse: Reuse) -> None:
         """Write what else ``shipped`` consists of, what it answers, and the data it is from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -76,24 +77,30 @@ def test_vectors_come_in_the_order_asked_for() -> None:
 
 
 def test_rows_are_ascending_by_content_id() -> None:
-    """Some of the rows, in any order, give ascending ids beside the vectors of their texts."""
+    """Rows in any order give ascending ids beside the vectors of their texts."""
     encoder = HashingEncoder(32)
     rows = rows_of("ab", ["x", "y", "long text"])
-    found = TextVectors(encoder, rows).of_rows(rows[:5])
+    found = TextVectors(encoder, rows).vectors
 
     assert (np.diff(found.ids) > 0).all()
-    text_of = {row.id: row.text for row in rows[:5]}
-    assert len(found) == len(text_of) == 5
+    text_of = {row.id: row.text for row in rows}
+    assert len(found) == len(text_of) == 6
     expected = encoder.encode([text_of[int(number)] for number in found.ids])
     assert found.matrix == pytest.approx(expected)
 
 
-def test_the_rows_given_at_the_start_are_not_copied() -> None:
-    """Asked for all its rows, in whatever order, it shows the memory that it filled."""
+def test_rows_may_rest_on_vectors_stored_elsewhere() -> None:
+    """What rests on stored vectors gives the same ones, and keeps none of its own alive."""
     rows = rows_of("ab", ["x", "y"])
-    vectors = TextVectors(HashingEncoder(32), rows, ["query"])
-    for asked in (vectors.rows, list(vectors.rows), rows):
-        assert np.shares_memory(vectors.of_rows(asked).matrix, vectors.vectors.matrix)
+    vectors = TextVectors(HashingEncoder(32), rows, ["query", "x"])
+    asked = ["query", "y", "x", "query"]
+    before, own = vectors.of(asked), weakref.ref(vectors.vectors.matrix.base)
+    stored = Vectors(vectors.vectors.ids.copy(), vectors.vectors.matrix.copy())
+    vectors.rest_on(stored)
+
+    assert np.array_equal(vectors.of(asked), before)
+    assert vectors.vectors is stored
+    assert own() is None
 
 
 def test_vectors_that_cannot_be_searched_are_refused() -> None:
