@@ -88,8 +88,9 @@ class Canonical:
 class FeedbackRow:
     """One answer of a reviewer: does ``query`` mean the concept ``key``?
 
-    ``timestamp`` is timezone-aware UTC, or ``None`` where the row has none. ``line`` is the line
-    of the file where the row starts, 1 being the header.
+    A confirmed row without ``key`` says that the query means no concept at all. ``timestamp`` is
+    timezone-aware UTC, or ``None`` where the row has none. ``line`` is the line of the file where
+    the row starts, 1 being the header. ``reviewer`` is empty where the file names none.
     """
 
     query: str
@@ -97,11 +98,17 @@ class FeedbackRow:
     correct: bool
     timestamp: datetime | None = None
     line: int = 0
+    reviewer: str = ""
 
     @property
     def group(self) -> str:
         """The normalised query: rows of one group never part in a split."""
         return normalise(self.query)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the answer is that no concept fits the query."""
+        return self.correct and not self.key
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,9 @@ class Feedback:
     """Feedback as parsed: one row per (query group, concept), ordered by content, not by file.
 
     ``counts`` names what was left out and why (``unknown_verdict``, ``unknown_key`` …); ``notes``
-    has a line for each with the first places. ``sha256`` is of the bytes parsed and
-    ``content_sha256`` of the rows used, so it is the same for the same rows in another order.
+    has a line for each with the first places. ``sha256`` is of the bytes parsed, amendments
+    included, and ``content_sha256`` of the rows used, so it is the same for the same rows in
+    another order.
     """
 
     rows: tuple[FeedbackRow, ...] = ()
@@ -130,8 +138,13 @@ class Feedback:
 
     @property
     def confirmed(self) -> tuple[FeedbackRow, ...]:
-        """The rows a reviewer said yes to."""
-        return tuple(row for row in self.rows if row.correct)
+        """The rows that name the concept which a query means."""
+        return tuple(row for row in self.rows if row.correct and row.key)
+
+    @property
+    def foreign(self) -> tuple[FeedbackRow, ...]:
+        """The rows that say of a query that it means no concept."""
+        return tuple(row for row in self.rows if row.is_foreign)
 
     @property
     def rejected(self) -> tuple[FeedbackRow, ...]:
@@ -141,13 +154,17 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class LabelledQuery:
-    """All that feedback says of one query: ``gold`` concepts, ``rejected`` ones, latest time."""
+    """All that feedback says of one query: ``gold`` concepts, ``rejected`` ones, latest time.
+
+    ``is_foreign`` when reviewers said that no concept fits; it has no gold one then.
+    """
 
     text: str
     group: str
     gold: frozenset[str]
     rejected: frozenset[str]
     timestamp: datetime | None
+    is_foreign: bool = False
 
 
 def labelled_queries(rows: Iterable[FeedbackRow]) -> tuple[LabelledQuery, ...]:
@@ -160,12 +177,14 @@ def labelled_queries(rows: Iterable[FeedbackRow]) -> tuple[LabelledQuery, ...]:
 
 def _labelled(group: str, rows: list[FeedbackRow]) -> LabelledQuery:
     stamps = [row.timestamp for row in rows if row.timestamp is not None]
+    gold = frozenset(row.key for row in rows if row.correct and row.key)
     return LabelledQuery(
         text=min(row.query for row in rows),
         group=group,
-        gold=frozenset(row.key for row in rows if row.correct),
+        gold=gold,
         rejected=frozenset(row.key for row in rows if not row.correct),
         timestamp=max(stamps) if stamps else None,
+        is_foreign=not gold and any(row.is_foreign for row in rows),
     )
 
 
@@ -189,17 +208,14 @@ class IndexRow:
         return cast("int", self.known_id)
 
 
+_KNOWN_ID = attrgetter("known_id")
+
+
 def row_ids(rows: Sequence[IndexRow]) -> npt.NDArray[np.int64]:
     """The content ids (n,) of ``rows``, in their order."""
-    return np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
-
-
-def ordered_rows(rows: Iterable[IndexRow]) -> tuple[IndexRow, ...]:
-    """The rows by (concept, text), each pair once; a synonym wins over the same text confirmed."""
-    kept: list[IndexRow] = []
-    for row in sorted(rows, key=attrgetter("key", "text")):
-        if not kept or kept[-1].text != row.text or kept[-1].key != row.key:
-            kept.append(row)
-        elif row.kind == "synonym":
-            kept[-1] = row
-    return tuple(kept)
+    new = [row for row in rows if row.known_id is None]
+    if new:
+        found = content_ids((row.key for row in new), (row.text for row in new))
+        for row, number in zip(new, found.tolist(), strict=True):
+            object.__setattr__(row, "known_id", number)
+    return np.fromiter(map(_KNOWN_ID, rows), np.int64, len(rows))

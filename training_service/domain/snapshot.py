@@ -8,12 +8,15 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from training_service.domain.plain_json import PlainJsonError, parse_plain
-from training_service.domain.records import Canonical, FeedbackRow
+from training_service.domain.records import Canonical, CanonicalEntry, FeedbackRow
 from training_service.errors import ArtifactError, shown
 
 SNAPSHOT_FOLDER = "snapshot"
 CANONICAL_FILE = "canonical.jsonl"
 FEEDBACK_FILE = "feedback.jsonl"
+
+_ANSWER = "a feedback row"
+_ENTRY = "a canonical entry"
 
 T = TypeVar("T")
 
@@ -53,7 +56,20 @@ def feedback_from_lines(data: bytes, where: str) -> tuple[FeedbackRow, ...]:
     lines = data.splitlines()
     return tuple(
         _row(record, f"{where}:{number}")
-        for number, record in enumerate(_records(lines, where), start=1)
+        for number, record in enumerate(_records(lines, where, _ANSWER), start=1)
+    )
+
+
+def canonical_from_lines(data: bytes, where: str) -> tuple[CanonicalEntry, ...]:
+    """The entries that ``canonical_lines`` wrote; ``where`` names the file in errors.
+
+    Raises:
+        ArtifactError: a line is not such an entry.
+    """
+    lines = data.splitlines()
+    return tuple(
+        _entry(record, f"{where}:{number}")
+        for number, record in enumerate(_records(lines, where, _ENTRY), start=1)
     )
 
 
@@ -62,7 +78,7 @@ def _lines(records: Iterable[dict[str, Any]]) -> bytes:
     return "".join(f"{line}\n" for line in dumped).encode()
 
 
-def _records(lines: list[bytes], where: str) -> Iterable[object]:
+def _records(lines: list[bytes], where: str, expected: str) -> Iterable[object]:
     """The value of each line; all at once, which takes a fifth of the time, if that can be."""
     try:
         found: list[object] = parse_plain(b"[" + b",".join(lines) + b"]")
@@ -70,15 +86,28 @@ def _records(lines: list[bytes], where: str) -> Iterable[object]:
         found = []
     if len(found) == len(lines):
         return found
-    return (_parsed(line, f"{where}:{number}") for number, line in enumerate(lines, start=1))
+    numbered = enumerate(lines, start=1)
+    return (_parsed(line, f"{where}:{number}", expected) for number, line in numbered)
 
 
-def _parsed(line: bytes, where: str) -> object:
+def _parsed(line: bytes, where: str, expected: str) -> object:
     try:
         record: object = parse_plain(line)
     except PlainJsonError as error:
-        raise _unlike(error, where) from error
+        raise _unlike(error, where, expected) from error
     return record
+
+
+def _entry(record: object, where: str) -> CanonicalEntry:
+    try:
+        fields = _expect(record, dict)
+        texts = tuple(_text(text) for text in _expect(fields["texts"], list))
+        said = fields["description"]
+        return CanonicalEntry(
+            _text(fields["id"]), _text(fields["label"]), texts, said and _text(said)
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unlike(error, where, _ENTRY) from error
 
 
 def _row(record: object, where: str) -> FeedbackRow:
@@ -92,12 +121,12 @@ def _row(record: object, where: str) -> FeedbackRow:
             timestamp=None if stamp is None else _moment(stamp),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise _unlike(error, where) from error
+        raise _unlike(error, where, _ANSWER) from error
 
 
-def _unlike(error: Exception, where: str) -> ArtifactError:
+def _unlike(error: Exception, where: str, expected: str) -> ArtifactError:
     problem = f"{type(error).__name__}: {shown(str(error))}"
-    return ArtifactError(f"{where}: {problem}, expected a feedback row")
+    return ArtifactError(f"{where}: {problem}, expected {expected}")
 
 
 def _moment(stamp: str) -> datetime:

@@ -16,6 +16,7 @@ REQUIRED = ("query_key", "matched_key", "correct")
 VERDICTS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 _KIND = "feedback"
+_OPTIONAL = ("timestamp", "reviewer")
 _SHOWN_COLUMNS = 10
 _OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
 _OPEN_QUOTE = "found a quote that is opened here and never closed"
@@ -36,6 +37,7 @@ class TableRow:
     key: str
     verdict: str
     timestamp: str
+    reviewer: str = ""
 
     @property
     def correct(self) -> bool | None:
@@ -163,7 +165,7 @@ def _columns(name: str, header: _Record) -> dict[str, int]:
         faults.append(Fault(where, f"{found}; columns seen: {shown_columns}"))
     if faults:
         raise refused(_KIND, faults)
-    used = (*REQUIRED, "timestamp")
+    used = (*REQUIRED, *_OPTIONAL)
     return {column: seen.index(column) for column in used if column in seen}
 
 
@@ -186,5 +188,7 @@ def _is_torn(record: _Record, columns: dict[str, int], width: int) -> bool:
 
 def _row(record: _Record, columns: dict[str, int]) -> TableRow:
     query, key, verdict = (record.cells[columns[column]] for column in REQUIRED)
-    timestamp = record.cells[columns["timestamp"]] if "timestamp" in columns else ""
-    return TableRow(record.line, query, key, verdict, timestamp)
+    timestamp, reviewer = (
+        record.cells[columns[column]] if column in columns else "" for column in _OPTIONAL
+    )
+    return TableRow(record.line, query, key, verdict, timestamp, reviewer)

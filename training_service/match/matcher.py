@@ -140,7 +140,9 @@ class Matcher:
         """``found`` where reviewers said nothing of the text, else what their word makes of it."""
         for i, group in self.memory.known(texts):
             concept = self.concepts[first[i]]
-            if self.memory.settles(group, concept):
+            if group in self.memory.foreign:
+                found[i] = "reject"
+            elif self.memory.settles(group, concept):
                 found[i] = "accept"
             elif found[i] == "reject" and self.memory.confirms(group, concept):
                 found[i] = "review"
@@ -212,7 +214,7 @@ def gathered(
     """
     tokens = tokens or Tokens.of(row.text for row in rows)
     is_synonym = np.fromiter((row.kind == "synonym" for row in rows), np.bool_, len(rows))
-    _, concept_of = concept_numbers(rows)
+    concepts, concept_of = concept_numbers(rows)
     idf = idf_of(tokens, np.flatnonzero(is_synonym))
     lexical = SummedProfiles.of_tokens(tokens, concept_of, idf)
-    return ConceptPool.build(rows, matrix, places), lexical
+    return ConceptPool.numbered(concepts, concept_of, matrix, places), lexical

@@ -13,27 +13,36 @@ _BAND = 0.001
 
 @dataclass(frozen=True)
 class ReviewedAnswers:
-    """Confirmed and rejected concepts by query group (``domain.records.normalise``)."""
+    """Confirmed and rejected concepts by query group (``domain.records.normalise``).
+
+    ``foreign`` are the groups of which reviewers said that no concept fits.
+    """
 
     confirmed: dict[str, frozenset[str]] = field(default_factory=dict)
     rejected: dict[str, frozenset[str]] = field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, rows: Iterable[FeedbackRow]) -> ReviewedAnswers:
         """Remember every row."""
         confirmed: dict[str, frozenset[str]] = {}
         rejected: dict[str, frozenset[str]] = {}
+        foreign: set[str] = set()
         for row in rows:
+            if row.is_foreign:
+                foreign.add(row.group)
+                continue
             told = confirmed if row.correct else rejected
             told[row.group] = told.get(row.group, frozenset()) | {row.key}
-        return cls(confirmed, rejected)
+        return cls(confirmed, rejected, frozenset(foreign.difference(confirmed)))
 
     def known(self, texts: Sequence[str]) -> list[tuple[int, str]]:
         """The places of the ``texts`` that reviewers said anything of, and their groups."""
-        if not (self.confirmed or self.rejected):
+        yes, no, none = self.confirmed, self.rejected, self.foreign
+        if not (yes or no or none):
             return []
         groups = ((i, normalise(text)) for i, text in enumerate(texts))
-        return [(i, g) for i, g in groups if g in self.confirmed or g in self.rejected]
+        return [(i, group) for i, group in groups if group in yes or group in no or group in none]
 
     def settles(self, group: str, concept: str) -> bool:
         """Whether ``concept`` is the one answer that reviewers confirmed for a query group."""

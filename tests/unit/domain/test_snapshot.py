@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from training_service.domain.records import Canonical, CanonicalEntry, FeedbackRow
 from training_service.domain.snapshot import (
+    canonical_from_lines,
     canonical_lines,
     feedback_from_lines,
     feedback_lines,
@@ -56,6 +57,39 @@ def test_canonical_entries_are_a_line_each() -> None:
         {"id": "b", "label": "RN", "texts": ["RN"], "description": None},
     ]
     assert "Bäcker".encode() in lines[0]
+
+
+def test_a_query_that_means_nothing_is_a_row_without_key() -> None:
+    """The answer that no concept fits comes back as such, and names no reviewer."""
+    (row,) = feedback_from_lines(
+        feedback_lines([FeedbackRow("q", "", True, None, 3, "ann")]), WHERE
+    )
+    assert row == FeedbackRow("q", "", correct=True)
+    assert row.is_foreign
+
+
+entries_of_canon = st.lists(
+    st.builds(
+        CanonicalEntry, texts, texts, st.lists(texts, max_size=3).map(tuple), st.none() | texts
+    )
+)
+
+
+@given(entries_of_canon)
+def test_canonical_entries_come_back_as_written(entries: list[CanonicalEntry]) -> None:
+    """Whatever their texts hold, the entries of a snapshot are those it was made of."""
+    lines = canonical_lines(Canonical(tuple(entries), "c.json", "", "text", ""))
+    assert canonical_from_lines(lines, WHERE) == tuple(entries)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"{", b"[]", b'{"id": "a"}', b'{"id": 1, "label": "a", "texts": [], "description": null}'],
+)
+def test_a_damaged_entry_is_named(line: bytes) -> None:
+    """What is no canonical entry is refused with file and line."""
+    with pytest.raises(ArtifactError, match=f"^{WHERE}:1: .*expected a canonical entry$"):
+        canonical_from_lines(line, WHERE)
 
 
 def test_no_rows_are_an_empty_file() -> None:

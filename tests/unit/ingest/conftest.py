@@ -10,7 +10,7 @@ import pytest
 from tests.support.bad_inputs import VOCABULARY
 from training_service.domain.records import Canonical, Feedback
 from training_service.ingest.canonical_loader import load_canonical
-from training_service.ingest.feedback_processor import load_feedback
+from training_service.ingest.feedback_processor import FeedbackRules, load_feedback
 
 
 @pytest.fixture
@@ -36,9 +36,11 @@ def feedback_of(tmp_path: Path) -> Callable[..., Feedback]:
     """Write text or bytes to a file and load it against the three entries of the vocabulary."""
     words = load_canonical(VOCABULARY)
 
-    def write_and_load(content: str | bytes, canonical: Canonical = words) -> Feedback:
+    def write_and_load(
+        content: str | bytes, canonical: Canonical = words, rules: FeedbackRules | None = None
+    ) -> Feedback:
         path = tmp_path / "feedback.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return load_feedback(path, canonical)
+        return load_feedback(path, canonical, rules=rules)
 
     return write_and_load

@@ -96,6 +96,23 @@ def test_answers_are_gathered_by_query_group() -> None:
     assert ReviewedAnswers().known(["swe"]) == []
 
 
+def test_a_query_that_means_nothing_is_rejected() -> None:
+    """What reviewers found foreign is rejected in any spelling, its ranking left as it was."""
+    (before,) = PLAIN.match(["swe ii"])
+    assert before.decision != "reject"
+    told, beside = knowing(yes("SWE  II", "")).match(["swe ii", "other"])
+    assert (told.decision, told.candidates) == ("reject", before.candidates)
+    assert beside == PLAIN.match(["other"])[0]
+
+
+def test_a_confirmed_concept_wins_over_none() -> None:
+    """Of a query with a concept and none, as no loader leaves one, the concept is remembered."""
+    memory = ReviewedAnswers.of([yes("swe", ""), yes("swe", "a"), yes("other", ""), no("x", "b")])
+    assert memory.foreign == frozenset({"other"})
+    assert memory.confirmed == {"swe": frozenset("a")}
+    assert memory.known(["other", "x", "y"]) == [(0, "other"), (1, "x")]
+
+
 @given(
     st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=6, unique=True),
     st.lists(st.sampled_from(["yes", "no", ""]), min_size=6, max_size=6),

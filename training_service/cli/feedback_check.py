@@ -1,0 +1,179 @@
+"""``train feedback check``: what reviewers said, where they differ, and what cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from training_service.cli.csv_text import csv_text, harmless
+from training_service.cli.frame import Frame, command
+from training_service.cli.match_table import check_target
+from training_service.cli.options import INPUTS, STORE
+from training_service.errors import InputError, TrainError, UsageError
+
+if TYPE_CHECKING:
+    from training_service.cli.feedback_page import Page
+    from training_service.domain.evidence import Slip
+    from training_service.domain.records import Canonical, CanonicalEntry, Feedback, FeedbackRow
+    from training_service.ingest.feedback_check import FeedbackCheck, Quarantined
+    from training_service.ingest.feedback_processor import FeedbackRules, Reading
+    from training_service.settings import TrainingConfig
+
+_COLUMNS = ("line", "reason", "query_key", "matched_key", "correct", "timestamp", "reviewer")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the version in service was made from, and the answers its judgement doubted."""
+
+    version: str
+    entries: tuple[CanonicalEntry, ...]
+    decisions: tuple[FeedbackRow, ...]
+    slips: tuple[Slip, ...]
+
+
+@command(*INPUTS, *STORE)
+def check(
+    frame: Frame,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(
+            "--quarantine", metavar="OUT.csv", help="Write rows without a concept there."
+        ),
+    ] = None,
+) -> None:
+    """Tell what feedback says, where answers differ, and which deserve another look.
+
+    Exit code 10: the canonical data or the feedback is none that a run would use.
+    """
+    config = frame.settings().config
+    if quarantine is not None:
+        _check_target(quarantine, config)
+    canonical = _canonical(config)
+    rules = _rules(config)
+    reading = _reading(config, canonical, rules)
+    served = _served(frame, config)
+    found = _checked(reading, canonical, rules, served)
+    page = _page(found, canonical, served)
+    frame.answer(page.document(), *page.blocks())
+    if quarantine is not None:
+        _write(frame, found.quarantine, quarantine)
+    reading.require_known(rules.max_unknown_key_share)
+
+
+def _check_target(target: Path, config: TrainingConfig) -> None:
+    check_target(target, config.model_store_base)
+    from training_service.ingest.amendments import amendments_file
+
+    inputs = (config.canonical_file, config.feedback_file, amendments_file(config.feedback_file))
+    if target.resolve() in [path.resolve() for path in inputs]:
+        raise UsageError("--quarantine would replace an input; name another file")
+
+
+def _canonical(config: TrainingConfig) -> Canonical:
+    from training_service.ingest.canonical_loader import load_canonical
+
+    return load_canonical(
+        config.canonical_file, id_kind=config.id_kind, max_bytes=config.max_input_bytes
+    )
+
+
+def _rules(config: TrainingConfig) -> FeedbackRules:
+    from training_service.ingest.feedback_processor import FeedbackRules
+
+    names = {field.name for field in fields(FeedbackRules)}
+    return FeedbackRules(**config.model_dump(include=names))
+
+
+def _reading(config: TrainingConfig, canonical: Canonical, rules: FeedbackRules) -> Reading:
+    from training_service.ingest.feedback_processor import read_feedback
+
+    path = config.feedback_file
+    reading = read_feedback(path, canonical, rules, max_bytes=config.max_input_bytes)
+    if reading is None:
+        what = f"there is no feedback file {path}"
+        raise InputError(what, hint="name it with --feedback")
+    return reading
+
+
+def _served(frame: Frame, config: TrainingConfig) -> Served | None:
+    """What serves; where it cannot be read that is told, and the rest goes on without."""
+    from training_service.adapters.version_snapshot import snapshot_feedback
+    from training_service.domain.evidence import EVIDENCE_FILE
+    from training_service.domain.snapshot import (
+        CANONICAL_FILE,
+        SNAPSHOT_FOLDER,
+        canonical_from_lines,
+    )
+    from training_service.release.evidence_file import read_evidence
+    from training_service.wiring import version_manager
+
+    versions = version_manager(config)
+    try:
+        name = versions.current()
+        if name is None:
+            return None
+        folder = versions.path(name)
+        canonical = folder / SNAPSHOT_FOLDER / CANONICAL_FILE
+        entries = canonical_from_lines(canonical.read_bytes(), str(canonical))
+        decisions = snapshot_feedback(folder)
+        is_judged = (folder / EVIDENCE_FILE).is_file()
+        slips = read_evidence(folder).slips if is_judged else ()
+    except (TrainError, OSError) as problem:
+        frame.note(f"not compared with the version in service: {problem}")
+        return None
+    return Served(name, entries, decisions, slips)
+
+
+def _checked(
+    reading: Reading, canonical: Canonical, rules: FeedbackRules, served: Served | None
+) -> FeedbackCheck:
+    from training_service.ingest.feedback_check import check_feedback
+
+    ids = canonical.ids
+    entries = served.entries if served else ()
+    gone = {entry.id: entry.label for entry in entries if entry.id not in ids}
+    return check_feedback(reading, canonical, rules, gone)
+
+
+def _page(found: FeedbackCheck, canonical: Canonical, served: Served | None) -> Page:
+    from training_service.cli.feedback_page import Page
+    from training_service.domain.records import normalise
+    from training_service.ingest.decision_memory import remembered, standing
+
+    if served is None:
+        return Page(found)
+    answers = found.feedback.rows
+    unresolved = {(normalise(row.query), row.key.strip()): row.line for row in found.quarantine}
+    decisions = standing(served.decisions, answers, unresolved)
+    memory = remembered(decisions, served.entries, canonical.entries)
+    return Page(found, served.version, _standing_slips(found.feedback, served.slips), memory)
+
+
+def _standing_slips(feedback: Feedback, slips: Iterable[Slip]) -> tuple[Slip, ...]:
+    """The doubted answers that still count, with their lines of today, the most doubted first."""
+    from training_service.domain.records import normalise
+
+    lines = {(row.group, row.key, row.correct): row.line for row in feedback.rows}
+    kept = [
+        replace(slip, line=lines[answer])
+        for slip in slips
+        if (answer := (normalise(slip.query), slip.key, slip.correct)) in lines
+    ]
+    return tuple(sorted(kept, key=lambda slip: (-slip.doubt, slip.query, slip.key)))
+
+
+def _write(frame: Frame, rows: Sequence[Quarantined], target: Path) -> None:
+    from training_service.release.durable import write_bytes
+
+    cells = (
+        (row.line, row.reason, row.query, row.key, row.verdict, row.timestamp, row.reviewer)
+        for row in rows
+    )
+    text = csv_text(_COLUMNS, ([harmless(str(cell)) for cell in row] for row in cells))
+    write_bytes(target.resolve(), text.encode())
+    frame.note(f"rows written to {target}: {len(rows)}")
