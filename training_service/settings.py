@@ -67,6 +67,23 @@ class TrainingConfig(BaseSettings):
         Path("feedback/feedback.csv"),
         description="The reviewers' answers: CSV. A missing file means no feedback.",
     )
+    cases: Path | None = Field(
+        Path("configs/cases.yaml"),
+        description="Cases that must hold: YAML. The default file may be missing; empty for none.",
+        json_schema_extra={"expected": "a path, or empty for none"},
+    )
+    feedback_policy: Literal["latest", "votes"] = Field(
+        "latest",
+        description="Which of several answers counts: the latest, or that of more reviewers.",
+    )
+    max_reviewer_share: Share = Field(
+        0.8, description="It is told when one reviewer gave more than this share of the answers."
+    )
+    no_concept_word: str = Field(
+        "(none)",
+        min_length=1,
+        description="What matched_key says, besides nothing, when no concept fits.",
+    )
     model_store_base: Path = Field(
         Path("model_store"), description="The folder of versions, `latest` and run journals."
     )

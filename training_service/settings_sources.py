@@ -33,6 +33,7 @@ LEGACY_VARIABLES: Mapping[str, str] = {
     "feedback_file": "FEEDBACK_FILE",
     "model_store_base": "MODEL_STORE_BASE",
     "encoder_precision": "ENCODER_PRECISION",
+    "target_precision": "TARGET_PRECISION",
     "ray_address": "RAY_ADDRESS",
 }
 """Settings with a second name beside ``TRAIN_<NAME>``; both are read."""

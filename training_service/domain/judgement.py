@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from training_service.domain.cases import CaseResult
+
 Decision = Literal["accept", "review", "reject"]
 ChampionBasis = Literal[
     "no champion",
@@ -85,7 +87,7 @@ class Scorecard:
     ``holdout`` decides: queries that neither side learned from. ``recent`` is the part of it
     from the last days of the feedback (``recent_window`` says which). ``replay`` is the shipped
     index on every confirmed query, seen ones included: it tells whether confirmed answers stick,
-    never whether the matcher is good.
+    never whether the matcher is good. ``cases`` are those that must hold, asked of the same index.
     """
 
     holdout: SliceComparison | None
@@ -95,6 +97,7 @@ class Scorecard:
     champion_version: str | None
     champion_basis: ChampionBasis
     notes: tuple[str, ...] = ()
+    cases: tuple[CaseResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ HoldKind = Literal[
     "too-little-data",
     "below-minimum",
     "regression",
+    "broken-case",
     "not-finite",
     "not-judged",
     "latest-moved",

@@ -59,6 +59,12 @@ _CHAMPION: dict[str, Check] = {
     "holdout": _side,
     "recent": _side,
 }
+_CASES: dict[str, Check] = {
+    "n": _number,
+    "holding": _number,
+    "failing": _texts,
+    "broken": _texts,
+}
 _CARD: dict[str, Check] = {
     "verdict": _text,
     "reasons": _texts,
@@ -68,5 +74,6 @@ _CARD: dict[str, Check] = {
     "replay": _side,
     "recent_window": _or_none(_text),
     "champion": _or_none(lambda value: _fits(value, _CHAMPION)),
+    "cases": _or_none(lambda value: _fits(value, _CASES)),
     "notes": _texts,
 }

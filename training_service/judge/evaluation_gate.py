@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from training_service.domain.judgement import (
     Champion,
@@ -13,6 +13,7 @@ from training_service.domain.judgement import (
     SliceComparison,
     Verdict,
 )
+from training_service.judge.cases import broken
 
 _SIGNIFICANT = 0.05
 _ROUNDING = 1e-9
@@ -39,13 +40,19 @@ class GatePolicy:
 
 
 def judge(scorecard: Scorecard, policy: GatePolicy) -> Verdict:
-    """Promote only what is measured, good enough, and no worse than what serves."""
+    """Promote only what is measured, good enough, and no worse than what serves.
+
+    Cases that the challenger breaks are named whatever else holds it.
+    """
     holdout = scorecard.holdout
+    cases = broken(scorecard.cases)
     if holdout is None or holdout.challenger.n < policy.min_queries:
-        return Held("too-little-data", (_too_little(holdout, policy),))
+        return Held("too-little-data", (_too_little(holdout, policy), *cases))
     held = _shortcoming(scorecard, holdout, policy)
     if held is not None:
-        return held
+        return replace(held, reasons=(*held.reasons, *cases))
+    if cases:
+        return Held("broken-case", cases)
     good = _against_minimum(holdout, policy, "at least")
     if holdout.champion is None:
         return Promoted("first", (good, "nothing served before"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from training_service.domain.cases import CaseResult
 from training_service.domain.judgement import Champion, Scorecard, Scores, SliceComparison
 
 _DIGITS = 6
@@ -13,7 +15,8 @@ _DIGITS = 6
 def metrics(scorecard: Scorecard | None) -> dict[str, Any]:
     """The figures by name; an absent slice is ``None``, and so is the champion of a first run."""
     if scorecard is None:
-        return {"holdout": None, "recent": None, "replay": None, "champion": None, "notes": []}
+        names = ("holdout", "recent", "replay", "champion", "cases")
+        return {**dict.fromkeys(names), "notes": []}
     return {
         "decided_by": "holdout",
         "holdout": _challenger(scorecard.holdout),
@@ -21,6 +24,7 @@ def metrics(scorecard: Scorecard | None) -> dict[str, Any]:
         "recent_window": scorecard.recent_window,
         "replay": _scores(scorecard.replay),
         "champion": _champion(scorecard),
+        "cases": _cases(scorecard.cases),
         "notes": list(scorecard.notes),
     }
 
@@ -68,4 +72,17 @@ def _side(part: SliceComparison | None) -> dict[str, Any] | None:
         "won": list(champion.flips.won),
         "lost": list(champion.flips.lost),
         "mcnemar_p": _figure(champion.flips.p_value),
+    }
+
+
+def _cases(results: Sequence[CaseResult]) -> dict[str, Any] | None:
+    """How many cases hold, and by name which do not and which of these the champion keeps."""
+    if not results:
+        return None
+    failing = [result for result in results if not result.holds]
+    return {
+        "n": len(results),
+        "holding": len(results) - len(failing),
+        "failing": [result.name for result in failing],
+        "broken": [result.name for result in failing if result.is_broken],
     }

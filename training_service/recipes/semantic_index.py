@@ -19,6 +19,8 @@ from training_service.fit.fidelity import Fidelity
 from training_service.fit.footprint import version_bytes
 from training_service.fit.index_builder import BuiltIndex, IndexBuilder
 from training_service.fit.model_manager import ModelManager
+from training_service.judge.cases import answer_cases
+from training_service.judge.cases import notes as case_notes
 from training_service.match.files import MODEL_FOLDER, MatcherFiles
 from training_service.match.matcher import Matcher
 from training_service.match.memory import ReviewedAnswers
@@ -162,6 +164,7 @@ class SemanticIndex:
                 parts.files(material, shipped, reuse)
             if scorecard is not None:
                 scorecard = with_replay(scorecard, replay(material, shipped))
+                scorecard = self._with_cases(scorecard, inputs, shipped, past.served)
             check(len(texts.meta))
             caches: dict[str, Any] = {}
             if collection is not None:
@@ -219,6 +222,17 @@ class SemanticIndex:
             place = bench(material, served, self._tools.matcher_files, known)
             scorecard = judge(material, challenger, place, self._tools.clock.now())
         return scorecard, replace(shipped, parameters=challenger.parameters)
+
+    def _with_cases(
+        self, scorecard: Scorecard, inputs: Inputs, shipped: Matcher, served: Served | None
+    ) -> Scorecard:
+        """``scorecard`` with the cases that must hold, asked of both sides as they serve."""
+        cases = inputs.cases.cases
+        if not cases:
+            return scorecard
+        champion = None if served is None else self._tools.matcher_files.read(served.path)
+        results = answer_cases(cases, shipped, champion)
+        return replace(scorecard, cases=results, notes=(*scorecard.notes, *case_notes(results)))
 
 
 def _texts(inputs: Inputs, dimension: int) -> _Texts:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from training_service.domain.cases import Cases
 from training_service.domain.index_meta import IndexType
 from training_service.domain.model import BaseModel, Precision
 from training_service.domain.records import Canonical, Feedback, IdKind, IndexForm
@@ -17,7 +18,8 @@ from training_service.domain.run import BuildMode, Finding
 from training_service.errors import TrainError, UsageError
 from training_service.fit.model_manager import ModelManager
 from training_service.ingest.canonical_loader import load_canonical
-from training_service.ingest.feedback_processor import load_feedback
+from training_service.ingest.cases import DEFAULT_FILE, load_cases
+from training_service.ingest.feedback_processor import FeedbackRules, load_feedback
 from training_service.recipes.step_prints import step_prints
 
 MOST_CHROMA_ROWS = 200_000
@@ -31,6 +33,7 @@ class SemanticIndexOptions:
     base_model: str
     canonical_file: Path
     feedback_file: Path
+    cases: Path | None
     id_kind: IdKind | Literal["auto"]
     index_form: IndexForm
     chroma: Literal["auto", "on", "off"]
@@ -44,12 +47,15 @@ class SemanticIndexOptions:
     target_precision: float
     recent_days: int
     max_unknown_key_share: float
+    feedback_policy: Literal["latest", "votes"]
+    max_reviewer_share: float
+    no_concept_word: str
     max_input_bytes: int
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The settings that are options of this recipe."""
-        return tuple(field.name for field in fields(cls))
+        return tuple(each.name for each in fields(cls))
 
     def has_chroma(self, rows: int) -> bool:
         """Whether an index of so many ``rows`` gets a Chroma collection beside it."""
@@ -57,7 +63,7 @@ class SemanticIndexOptions:
 
     def record(self) -> dict[str, Any]:
         """The options that change what comes out, as JSON data; where things lie does not."""
-        places = ("canonical_file", "feedback_file", "max_input_bytes", "engine")
+        places = ("canonical_file", "feedback_file", "cases", "max_input_bytes", "engine")
         return {name: value for name, value in asdict(self).items() if name not in places}
 
 
@@ -70,6 +76,7 @@ class Inputs:
     feedback: Feedback
     model: BaseModel
     options: SemanticIndexOptions
+    cases: Cases = field(default_factory=Cases)
 
     @cached_property
     def steps(self) -> dict[str, str]:
@@ -91,7 +98,12 @@ class Inputs:
 
         Feedback counts by its rows, so the same rows in another order are the same input.
         """
-        shape = {"mode": self.mode, "steps": self.steps, "options": self.settings()}
+        shape = {
+            "mode": self.mode,
+            "steps": self.steps,
+            "options": self.settings(),
+            "cases": self.cases.content_sha256,
+        }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
 
     def record(self) -> dict[str, Any]:
@@ -108,6 +120,7 @@ class Inputs:
                 "content_sha256": self.feedback.content_sha256,
                 "confirmed": len(self.feedback.confirmed),
                 "rejected": len(self.feedback.rejected),
+                "no_concept": len(self.feedback.foreign),
                 "left_out": self.feedback.counts,
             },
             "steps": self.steps,
@@ -121,7 +134,7 @@ class Inputs:
     def notes(self) -> tuple[str, ...]:
         """Sentences for people on what was read and what was left out."""
         ids = f"ids are taken as {self.canonical.id_kind}: {self.canonical.id_kind_reason}"
-        return (ids, *self.canonical.notes, *self.feedback.notes)
+        return (ids, *self.canonical.notes, *self.feedback.notes, *self.cases.notes)
 
 
 def load_inputs(mode: BuildMode, options: SemanticIndexOptions, models: ModelManager) -> Inputs:
@@ -134,7 +147,8 @@ def load_inputs(mode: BuildMode, options: SemanticIndexOptions, models: ModelMan
     _require_precision(options, models)
     canonical = _canonical(options)
     feedback = Feedback() if mode == "build-index" else _feedback(options, canonical)
-    return Inputs(mode, canonical, feedback, models.identify(options.base_model), options)
+    cases = _cases(options, canonical) if mode == "full-train" else Cases()
+    return Inputs(mode, canonical, feedback, models.identify(options.base_model), options, cases)
 
 
 def _require_precision(options: SemanticIndexOptions, models: ModelManager) -> None:
@@ -155,9 +169,21 @@ def _feedback(options: SemanticIndexOptions, canonical: Canonical) -> Feedback:
     return load_feedback(
         options.feedback_file,
         canonical,
-        max_unknown_key_share=options.max_unknown_key_share,
+        rules=FeedbackRules(
+            max_unknown_key_share=options.max_unknown_key_share,
+            feedback_policy=options.feedback_policy,
+            max_reviewer_share=options.max_reviewer_share,
+            no_concept_word=options.no_concept_word,
+        ),
         max_bytes=options.max_input_bytes,
     )
+
+
+def _cases(options: SemanticIndexOptions, canonical: Canonical) -> Cases:
+    if options.cases is None:
+        return Cases()
+    is_required = options.cases != DEFAULT_FILE.absolute()
+    return load_cases(options.cases, canonical.labels, is_required=is_required)
 
 
 def inspect(options: SemanticIndexOptions, models: ModelManager) -> tuple[Finding, ...]:
@@ -166,6 +192,7 @@ def inspect(options: SemanticIndexOptions, models: ModelManager) -> tuple[Findin
     findings = [_look("canonical data", lambda: _tell_canonical(options, found))]
     if found:
         findings.append(_look("feedback", lambda: _tell_feedback(options, found[0])))
+        findings.append(_look("cases", lambda: _tell_cases(options, found[0])))
     else:
         findings.append(Finding("feedback", "warning", "not read: its keys need canonical data"))
     findings.append(_look("base model", lambda: _tell_model(options, models)))
@@ -196,6 +223,14 @@ def _tell_feedback(
     counts = f"{len(feedback.confirmed)} confirmed, {len(feedback.rejected)} rejected"
     state: Literal["ok", "warning"] = "warning" if feedback.notes else "ok"
     return state, "; ".join((counts, *feedback.notes))
+
+
+def _tell_cases(
+    options: SemanticIndexOptions, canonical: Canonical
+) -> tuple[Literal["ok", "warning"], str]:
+    cases = _cases(options, canonical)
+    state: Literal["ok", "warning"] = "warning" if cases.notes else "ok"
+    return state, "; ".join((f"{len(cases.cases)} that must hold", *cases.notes))
 
 
 def _tell_model(

@@ -13,6 +13,7 @@ CARD = {
     "holdout": SIDE,
     "recent": None,
     "champion": {"version": "v20261120", "basis": "its index", "holdout": SIDE, "recent": None},
+    "cases": {"n": 2, "holding": 1, "failing": ["sr. swe"], "broken": []},
     "notes": [],
 }
 
@@ -35,6 +36,8 @@ def test_what_runs_write_is_a_scorecard(card: object) -> None:
         {"champion": "x"},
         {"champion": {"holdout": 3}},
         {"champion": {"holdout": {"won": 2}}},
+        {"cases": [1]},
+        {"cases": {"failing": "sr. swe"}},
         {"notes": 5},
         {"verdict": None},
     ],

@@ -7,7 +7,9 @@ import math
 from dataclasses import replace
 
 from tests.support.scorecards import against, alone, scorecard, scores
+from training_service.domain.cases import CaseResult
 from training_service.domain.judgement import Interval, Scores
+from training_service.domain.scorecard_form import is_scorecard
 from training_service.judge.metrics import metrics
 
 NAN = math.nan
@@ -32,6 +34,7 @@ def test_a_first_run_has_figures_and_no_champion() -> None:
         "recent_window": "no row has a timestamp",
         "replay": None,
         "champion": None,
+        "cases": None,
         "notes": ["defaults"],
     }
 
@@ -89,5 +92,22 @@ def test_a_mode_that_does_not_judge_has_no_figures() -> None:
         "recent": None,
         "replay": None,
         "champion": None,
+        "cases": None,
         "notes": [],
     }
+
+
+def test_cases_are_counted_and_the_failing_named() -> None:
+    """A failing case is named, and again among the broken where the champion keeps it."""
+    results = tuple(
+        CaseResult(name, "must-match", name, ("a",), found, found == "a", keeps)
+        for name, found, keeps in (("x", "a", True), ("y", "b", False), ("z", "b", True))
+    )
+    card = replace(scorecard(alone("held-out", 50, 60)), cases=results)
+    assert metrics(card)["cases"] == {
+        "n": 3,
+        "holding": 1,
+        "failing": ["y", "z"],
+        "broken": ["z"],
+    }
+    assert is_scorecard(metrics(card))
