@@ -23,8 +23,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from training_service.domain.intervals import wilson_interval
 from training_service.domain.records import normalise
-from training_service.judge.scorers import wilson_interval
 
 Gold = dict[str, frozenset[str]]
 

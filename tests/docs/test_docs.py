@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -27,8 +28,9 @@ from training_service.domain.judgement import (
 )
 from training_service.domain.records import labelled_queries
 from training_service.domain.snapshot import SNAPSHOT_FOLDER
+from training_service.ingest.amendments import Amendment, amendments_file, line_of
 from training_service.ingest.canonical_loader import load_canonical
-from training_service.ingest.feedback_processor import load_feedback
+from training_service.ingest.feedback_processor import FeedbackRules, load_feedback
 from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER, THRESHOLDS_FILE
 from training_service.match.parameters import PARTS, MatcherParameters, Thresholds
 from training_service.orchestrator import METRICS_FILE
@@ -206,7 +208,7 @@ def test_named_settings_exist() -> None:
     text = _all_text()
     variables = {*LEGACY_VARIABLES.values(), *(PREFIX + name.upper() for name in names)}
     spans = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)", text)) - {"TRAIN_CONFIG", "TRAIN_"}
-    others = {"BASE", "RUN_ID", "TORCH_BUILD", "TORCH_INDEX_URL"}
+    others = {"BASE", "BASE_MODEL_CARD", "RUN_ID", "TORCH_BUILD", "TORCH_INDEX_URL"}
     assert spans - others <= variables
     assert set(re.findall(r"--set (\w+)=", text)) <= {*names, "name"}
     deciding = _text(ROOT / "docs" / "how-it-decides.md")
@@ -244,12 +246,21 @@ def test_counted_feedback_is_all_explained(tmp_path: Path) -> None:
     files = {
         "no_rows.csv": "query_key,matched_key,correct\n",
         "torn.csv": 'query_key,matched_key,correct\n"a\nb",Cook,yes\nq,Cook',
+        "voted.csv": "query_key,matched_key,correct,reviewer\n"
+        "q,Cook,yes,ann\nq,Cook,yes,bob\nq,Cook,no,cy\n",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     paths = [tmp_path / name for name in (*files, "missing.csv")]
     paths.append(ROOT / "feedback" / "feedback.csv")
-    counted = {kind for path in paths for kind in load_feedback(path, canonical).counts}
+    moment = "2026-11-21T12:00:00+00:00"
+    undo = Amendment("1", moment, "ann", until=moment, reviewer="tom.k")
+    shutil.copy(paths.pop(), tmp_path)
+    paths.append(tmp_path / "feedback.csv")
+    amendments_file(paths[-1]).write_bytes(line_of(undo))
+    rules = (FeedbackRules(), FeedbackRules(feedback_policy="votes", max_reviewer_share=0.2))
+    loaded = [load_feedback(path, canonical, rules=rule) for path in paths for rule in rules]
+    counted = {kind for feedback in loaded for kind in feedback.counts}
     rows = _table(_text(ROOT / "docs" / "feedback.md"), "| counted | what becomes of it |\n")
     assert {kind for row in rows for kind in re.findall(r"`(\w+)`", row[0])} == counted
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from training_service.domain.intervals import wilson_interval
 from training_service.domain.judgement import Champion, Flips, Scorecard, Scores, SliceComparison
-from training_service.judge.scorers import mcnemar_p_value, wilson_interval
+from training_service.judge.scorers import mcnemar_p_value
 
 
 def scores(right: int, n: int) -> Scores:

@@ -26,10 +26,15 @@ class _Train(LazyGroup):
         "full-train": "modes:full_train",
         "plan": "plan:plan",
         "match": "match:match",
+        "report": "report:report",
+        "errors": "errors:errors",
+        "review-queue": "review_queue:review_queue",
         "reload": "reload:reload",
         "history": "history:history",
         "config": "config:config",
         "versions": "versions:app",
+        "cases": "cases:app",
+        "feedback": "feedback:app",
         "cache": "cache:app",
     }
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training_service.domain.cases import CaseResult
 from training_service.domain.judgement import CurvePoint, Decision, Interval
 
 EVIDENCE_FILE = "evidence.json"
 
 RungState = Literal["shipped", "not better", "not tried"]
-CaseKind = Literal["must-match", "any-of", "must-not"]
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,6 @@ class Bin:
     n: int
     mean_probability: float
     share_right: float
-
-
-@dataclass(frozen=True)
-class CaseResult:
-    """One case of the cases file; ``champion_holds`` is ``None`` when nothing served."""
-
-    name: str
-    kind: CaseKind
-    query: str
-    expected: tuple[str, ...]
-    found: str
-    holds: bool
-    champion_holds: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ Runtime = Literal["onnxruntime", "openvino"]
 
 ENCODER_FILE = "encoder.json"
 HASHING_FILE = "hashing.json"
+CARD_FILE = "README.md"
+BASE_CARD_FILE = "BASE_MODEL_CARD.md"
+"""The card that came with the base model, which a version sets aside for one of its own."""
+
 ONNX_FILE = "onnx/model.onnx"
 INT8_FILE = "onnx/model_int8.onnx"
 N = TypeVar("N")

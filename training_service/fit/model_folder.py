@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from training_service.domain.inert_files import MODULES_FILE, code_problem, module_faults
-from training_service.domain.model import ResolvedModel
+from training_service.domain.model import BASE_CARD_FILE, CARD_FILE, ResolvedModel
 from training_service.errors import ArtifactError, Fault, SafetyError, StorageError, shown
 from training_service.fit.export_cache import file_sha256
 
@@ -19,7 +19,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 def copy_model_folder(model: ResolvedModel, source: Path, target: Path) -> dict[str, str]:
-    """Copy what a model needs from ``source`` to ``target``; SHA-256 by relative POSIX path.
+    """Copy what a model needs from ``source`` to ``target``; SHA-256 by its path in ``source``.
+
+    The model's own card becomes ``BASE_MODEL_CARD.md``, so that a version can have one.
 
     Raises ``SafetyError`` with every fault before a byte is copied: files that can hold code,
     links that leave the folder, module classes from elsewhere. A snapshot of the hub may hold
@@ -28,11 +30,30 @@ def copy_model_folder(model: ResolvedModel, source: Path, target: Path) -> dict[
     """
     try:
         names = _names_to_copy(model, source)
-        return {name: _copy(source / name, target / name) for name in names}
+        return {name: _copy(source / name, target / _placed_name(name)) for name in names}
     except OSError as error:
         where = error.filename or source
         message = f"base model {shown(model.name)}: {where}: {error.strerror}"
         raise StorageError(message, hint="check permissions and free space") from error
+
+
+def _placed_name(name: str) -> str:
+    return BASE_CARD_FILE if name == CARD_FILE else name
+
+
+def write_card(model_dir: Path, text: str) -> None:
+    """Give a staged model folder its version's card.
+
+    One that an earlier version lent is replaced, not written into: its bytes may be shared.
+    ``StorageError`` when the disk refuses.
+    """
+    path = model_dir / CARD_FILE
+    try:
+        path.unlink(missing_ok=True)
+        with path.open("xb") as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}", hint="check the store") from error
 
 
 def model_digests(model: ResolvedModel, source: Path) -> dict[str, str]:
@@ -69,7 +90,7 @@ def _names_to_copy(model: ResolvedModel, source: Path) -> list[str]:
             faults.append(Fault(name, "a link to a folder"))
         elif (problem := code_problem(name)) and model.origin != "hub":
             faults.append(Fault(name, problem))
-        elif path.suffix.lower() in _COPIED and path.is_file():
+        elif _is_copied(path, name):
             names.append(name)
     faults += _module_faults(source) if MODULES_FILE in names else []
     if faults:
@@ -82,6 +103,11 @@ def _names_to_copy(model: ResolvedModel, source: Path) -> list[str]:
         message = f"base model {shown(model.name)}: {source} holds no .safetensors weights"
         raise ArtifactError(message, hint="save the model with sentence-transformers again")
     return sorted(names)
+
+
+def _is_copied(path: Path, name: str) -> bool:
+    """Whether a model needs it; where the source is a version, its base's card stays behind."""
+    return name != BASE_CARD_FILE and path.suffix.lower() in _COPIED and path.is_file()
 
 
 def _refuse_other_folder(model: ResolvedModel, source: Path) -> None:

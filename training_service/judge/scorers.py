@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training_service.domain.intervals import wilson_interval
 from training_service.domain.judgement import (
     Champion,
     Decision,
@@ -21,7 +22,6 @@ from training_service.domain.vectors import Matrix
 from training_service.judge.labels import Numbers, gold_pairs
 from training_service.match.matcher import Matcher, leading
 
-_Z95 = 1.959963984540054
 _RECALL_AT = 5
 
 
@@ -80,17 +80,6 @@ def _ranks(scores: Matrix, gold: tuple[Numbers, Numbers]) -> list[int | None]:
     for query, rank in zip(told.tolist(), (ahead + 1).tolist(), strict=True):
         ranks[query] = rank
     return ranks
-
-
-def wilson_interval(right: int, n: int) -> Interval:
-    """The 95 % Wilson score interval of a share (Wilson 1927)."""
-    if n == 0:
-        return Interval(0.0, 1.0)
-    share, square = right / n, _Z95**2
-    centre = (share + square / (2 * n)) / (1 + square / n)
-    spread = share * (1 - share) / n + square / (4 * n * n)
-    half = _Z95 / (1 + square / n) * math.sqrt(spread)
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
 def summarise(found: Sequence[Outcome]) -> Scores:

@@ -7,12 +7,19 @@ This is the whole look, for people and before a switch by hand.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from training_service.domain.index_meta import CHROMA_FOLDER
-from training_service.domain.model import ENCODER_FILE, ONNX_FILE, EncoderChoice, folder_digest
+from training_service.domain.model import (
+    BASE_CARD_FILE,
+    CARD_FILE,
+    ENCODER_FILE,
+    ONNX_FILE,
+    EncoderChoice,
+    folder_digest,
+)
 from training_service.domain.release import Manifest
 from training_service.errors import ArtifactError, Fault
 from training_service.match.files import MODEL_FOLDER
@@ -156,17 +163,10 @@ def _model_faults(model_dir: Path, manifest: Manifest) -> Iterator[Fault]:
         for name, record in manifest.files.items()
         if name.startswith(prefix)
     }
-    runtime = ONNX_FILE.partition("/")[0]
-    found = folder_digest(
-        {
-            name: digest
-            for name, digest in records.items()
-            if name != ENCODER_FILE and name.partition("/")[0] != runtime
-        }
-    )
+    found = _base_digests(records)
     base = manifest.base_model.get("sha256")
-    if found != base:
-        problem = f"is the base model {found[:12]}…, the manifest names {str(base)[:12]}…"
+    if base not in found:
+        problem = f"is the base model {found[0][:12]}…, the manifest names {str(base)[:12]}…"
         yield Fault(MODEL_FOLDER, problem)
     where = f"{MODEL_FOLDER}/{ENCODER_FILE}"
     try:
@@ -178,6 +178,23 @@ def _model_faults(model_dir: Path, manifest: Manifest) -> Iterator[Fault]:
         yield Fault(where, "speaks for another base model than the manifest names")
     if choice.backend == "onnx" and choice.onnx_sha256 != records.get(choice.served_file):
         yield Fault(where, f"names another export than {choice.served_file}")
+
+
+def _base_digests(records: Mapping[str, str]) -> tuple[str, ...]:
+    """What the base model in the folder may be: its files, without those that the version made."""
+    runtime = ONNX_FILE.partition("/")[0]
+    made = {ENCODER_FILE, CARD_FILE, BASE_CARD_FILE}
+    files = {
+        name: digest
+        for name, digest in records.items()
+        if name not in made and name.partition("/")[0] != runtime
+    }
+    if BASE_CARD_FILE in records:
+        return (folder_digest({**files, CARD_FILE: records[BASE_CARD_FILE]}),)
+    if CARD_FILE not in records:
+        return (folder_digest(files),)
+    # The card is the version's own, or the base model's in versions older than such cards.
+    return folder_digest(files), folder_digest({**files, CARD_FILE: records[CARD_FILE]})
 
 
 def _notes(tree: TreeReport, *, is_read: bool) -> tuple[str, ...]:

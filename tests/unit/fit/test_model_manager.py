@@ -102,7 +102,7 @@ def test_link_inside_the_folder_is_followed(model: Path, tmp_path: Path) -> None
     """A link to another file of the model becomes a file of its own."""
     (model / "README.md").symlink_to("vocab.txt")
     manager().copy_base_model(str(model), tmp_path / "model")
-    copied = tmp_path / "model/README.md"
+    copied = tmp_path / "model/BASE_MODEL_CARD.md"
     assert copied.read_text() == "a\n"
     assert not copied.is_symlink()
 

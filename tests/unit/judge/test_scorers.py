@@ -12,17 +12,11 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from tests.support.matchers import SEMANTIC_ONLY, labelled, no, plane, table_matcher, yes
+from training_service.domain.intervals import wilson_interval
 from training_service.domain.judgement import Decision
 from training_service.domain.records import LabelledQuery
 from training_service.domain.vectors import Matrix
-from training_service.judge.scorers import (
-    Outcome,
-    compare,
-    mcnemar_p_value,
-    outcomes,
-    summarise,
-    wilson_interval,
-)
+from training_service.judge.scorers import Outcome, compare, mcnemar_p_value, outcomes, summarise
 from training_service.match import matcher as module
 from training_service.match.matcher import Matcher
 from training_service.match.memory import ReviewedAnswers
