@@ -26,6 +26,7 @@ class _Train(LazyGroup):
         "full-train": "modes:full_train",
         "plan": "plan:plan",
         "match": "match:match",
+        "explain": "explain:explain",
         "report": "report:report",
         "errors": "errors:errors",
         "review-queue": "review_queue:review_queue",

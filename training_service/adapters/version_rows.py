@@ -1,0 +1,36 @@
+"""A version's folder becomes its matcher together with the rows and vectors it is made of."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from training_service.adapters.encoders.loading import open_encoder
+from training_service.adapters.faiss_index import FaissIndex
+from training_service.adapters.matcher_files import assembled
+from training_service.adapters.version_snapshot import snapshot_feedback
+from training_service.domain.index_meta import INDEX_FILE, META_FILE, read_meta
+from training_service.errors import ArtifactError
+from training_service.match.explain import Made
+from training_service.match.files import MODEL_FOLDER
+
+
+def open_made(folder: Path) -> Made:
+    """The matcher that the version in ``folder`` serves, and what it was made of, read once.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        # It needs the interpreter little, and the rows need it all the time.
+        encoder = beside.submit(open_encoder, folder / MODEL_FOLDER)
+        meta = read_meta(folder / META_FILE)
+        index = FaissIndex.load(folder / INDEX_FILE)
+        opened = encoder.result()
+    vectors = index.vectors()
+    if vectors.dimension != meta.dimension or not np.array_equal(vectors.ids, meta.ids):
+        raise ArtifactError(f"{folder}: {INDEX_FILE} does not hold the rows of {META_FILE}")
+    matcher = assembled(folder, meta, index, opened)
+    return Made(matcher, meta.rows, vectors, snapshot_feedback(folder))
