@@ -15,8 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Generic
 
+from training_service.domain.evidence import Evidence
 from training_service.domain.judgement import Held, Promoted, Verdict, verdict_name
 from training_service.domain.plan import RunPlan, closing_steps
 from training_service.domain.run import (
@@ -55,6 +57,13 @@ from training_service.release.version_manager import VersionManager
 
 METRICS_FILE = "metrics.json"
 
+Pages = Callable[[Path, Draft, Evidence | None], None]
+"""Writes what people read of a build into its folder."""
+
+
+def _no_pages(_staging: Path, _draft: Draft, _evidence: Evidence | None) -> None:
+    """Write nothing."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -69,7 +78,8 @@ class Request:
 class ReleaseTools:
     """What versions are made, kept and put in service with.
 
-    Without a ``hook`` nobody is told, and without ``pruning`` every version stays.
+    Without a ``hook`` nobody is told, without ``pruning`` every version stays; ``pages`` writes
+    what people read.
     """
 
     versions: VersionManager
@@ -78,6 +88,7 @@ class ReleaseTools:
     hook: ReloadHook | None
     probe: VersionProbe
     pruning: Callable[[], Pruned] | None = None
+    pages: Pages = _no_pages
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,7 @@ class TrainingOrchestrator(Generic[P]):
         self._hook = release.hook
         self._probe = release.probe
         self._pruning = release.pruning
+        self._pages = release.pages
         self._known_versions = KnownVersions(release.versions, asdict(policy))
         self._policy = policy
         self._clock = clock
@@ -173,9 +185,11 @@ class TrainingOrchestrator(Generic[P]):
             candidate = self._recipe.build(run.inputs, staging, run.past, run.journal, check)
             verdict = self._verdict(run, candidate)
             card = {**_told(verdict), **metrics(candidate.scorecard), **candidate.figures}
+            draft = self._draft(run, candidate, card)
             with run.journal.step("publish"):
                 write_json(staging / METRICS_FILE, card)
-                info = self._versions.publish(staging, self._draft(run, candidate, card))
+                self._pages(staging, draft, candidate.evidence)
+                info = self._versions.publish(staging, draft)
         return info, verdict, card
 
     def _verdict(self, run: _Run[P], candidate: Candidate) -> Verdict:

@@ -52,6 +52,20 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
+def _seconds(value: object) -> object:
+    """``90s``, ``10m`` or ``1h`` as seconds; anything else as it is."""
+    text = str(value).strip()
+    unit = _UNITS.get(text[-1:].casefold())
+    try:
+        return value if unit is None else float(text[:-1]) * unit
+    except ValueError:
+        return value
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
+
+
 class TrainingConfig(BaseSettings):
     """Every setting of a run; ``load_settings``, which builds it, knows where values come from.
 
@@ -83,6 +97,7 @@ class TrainingConfig(BaseSettings):
         "(none)",
         min_length=1,
         description="What matched_key says, besides nothing, when no concept fits.",
+        json_schema_extra={"expected": "a text that is not empty"},
     )
     model_store_base: Path = Field(
         Path("model_store"), description="The folder of versions, `latest` and run journals."
@@ -123,6 +138,14 @@ class TrainingConfig(BaseSettings):
     )
     min_calibration_queries: Count = Field(
         50, description="With fewer labelled queries the documented default thresholds are used."
+    )
+    learn: Literal["pooled", "head"] = Field(
+        "head", description="The richest learner that is tried; it ships only if it is better."
+    )
+    learn_budget: Seconds = Field(
+        600.0,
+        description="Learners that would take longer than this are not tried: 600, 90s, 10m, 1h.",
+        json_schema_extra={"expected": "a time such as 90s, 10m or 1h"},
     )
     target_precision: float = Field(
         0.95,

@@ -47,6 +47,8 @@ FLAGS: Mapping[str, str] = {
     "ml_service_reload_url": "--reload-url",
     "recipe": "--recipe",
     "engine": "--engine",
+    "learn": "--learn",
+    "learn_budget": "--learn-budget",
     "require_reload": "--require-reload",
     "rollback_on_reload_failure": "--rollback-on-reload-failure",
     "log_level": "--log-level",

@@ -181,6 +181,7 @@ def orchestrator(
 ) -> TrainingOrchestrator[Inputs]:
     """The orchestrator of the configured recipe and store."""
     from training_service.adapters.account import account
+    from training_service.adapters.version_pages import write_pages
     from training_service.adapters.version_probe import VersionProcess
     from training_service.judge.evaluation_gate import GatePolicy
     from training_service.orchestrator import ReleaseTools, TrainingOrchestrator
@@ -201,6 +202,7 @@ def orchestrator(
         hook,
         VersionProcess(),
         automatic_pruning(config, versions),
+        write_pages,
     )
     recipe = recipes[config.recipe](config, progress or no_progress_bars)
     return TrainingOrchestrator(recipe, release, policy, SystemClock())

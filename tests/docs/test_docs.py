@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from training_service import errors
 from training_service.cli.commands import app
+from training_service.domain.evidence import EVIDENCE_FILE
 from training_service.domain.index_meta import CHROMA_FOLDER, INDEX_FILE, META_FILE
 from training_service.domain.judgement import (
     Held,
@@ -31,11 +32,17 @@ from training_service.domain.snapshot import SNAPSHOT_FOLDER
 from training_service.ingest.amendments import Amendment, amendments_file, line_of
 from training_service.ingest.canonical_loader import load_canonical
 from training_service.ingest.feedback_processor import FeedbackRules, load_feedback
-from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER, THRESHOLDS_FILE
+from training_service.match.files import (
+    HEAD_FILE,
+    LEXICAL_FILE,
+    MODEL_FOLDER,
+    THRESHOLDS_FILE,
+)
 from training_service.match.parameters import PARTS, MatcherParameters, Thresholds
 from training_service.orchestrator import METRICS_FILE
 from training_service.prepare.splitter import recent_window, split
 from training_service.release.file_records import MANIFEST_FILE
+from training_service.report.page import REPORT_FILE
 from training_service.settings import TrainingConfig
 from training_service.settings_sources import LEGACY_VARIABLES, PREFIX
 
@@ -226,7 +233,8 @@ def test_defaults_are_told_as_they_are() -> None:
     matcher = MatcherParameters()
     for name, weight in zip(PARTS, matcher.weights.as_tuple(), strict=True):
         assert re.search(rf"^\| `{name}` \|.*\| {weight:.2f} \|$", text, re.MULTILINE), name
-    limits = matcher.thresholds
+    limits = Thresholds()
+    assert matcher.thresholds == limits
     assert f"| {limits.accept_score:.2f}, {limits.accept_margin:.2f} |" in text
     assert f"| {limits.semantic:.2f}, {limits.lexical:.2f} |" in text
 
@@ -286,6 +294,7 @@ def test_figures_of_the_terminal_picture_are_those_of_the_sample_data() -> None:
 def test_layout_of_a_version_names_its_parts() -> None:
     """README and architecture name every file that a version is made of."""
     parts = [MANIFEST_FILE, INDEX_FILE, META_FILE, METRICS_FILE, THRESHOLDS_FILE, LEXICAL_FILE]
+    parts += [HEAD_FILE, EVIDENCE_FILE, REPORT_FILE]
     parts += [f"{folder}/" for folder in (MODEL_FOLDER, CHROMA_FOLDER, SNAPSHOT_FOLDER)]
     for page in (README, ROOT / "docs" / "architecture.md"):
         assert [part for part in parts if part not in _text(page)] == []

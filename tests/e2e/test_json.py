@@ -11,6 +11,7 @@ import pytest
 from tests.support.worlds import World, answers, vocabulary
 
 SCORES = {"n", "top1", "top1_ci95", "mrr", "recall5", "accept_coverage", "accept_precision"}
+REJECTION = {"foreign", "foreign_rejected", "known", "known_rejected", "recall", "precision"}
 REPORT = {
     "run_id",
     "version",
@@ -49,6 +50,8 @@ def test_first_full_train_has_the_promised_keys(fresh: World) -> None:
     assert metrics["holdout"]["n"] == 60
     assert metrics["replay"]["n"] == 256
     assert (metrics["decided_by"], metrics["champion"]) == ("holdout", None)
+    assert metrics["rejection"].keys() == REJECTION
+    assert (metrics["rejection"]["foreign"], metrics["rejection"]["known"]) == (0, 60)
     assert report["store"] == str(fresh.store)
     assert list(report["durations_s"]) == [*STEPS, "total"]
 

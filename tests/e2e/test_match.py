@@ -12,8 +12,9 @@ from tests.support.worlds import World, answers, held_out, tree, vocabulary
 
 KNOWN = vocabulary()
 ASKED = answers(KNOWN)
-PARTS = ["semantic_max", "semantic_mean", "lexical"]
-HEADER = ["query", "rank", "id", "label", "score", "decision", *PARTS]
+POOLED = ["semantic_max", "semantic_mean", "lexical"]
+PARTS = [*POOLED, "learned"]
+HEADER = ["query", "rank", "id", "label", "score", "decision", *PARTS, "probability"]
 HEAVY = "{'torch', 'sentence_transformers', 'transformers', 'chromadb', 'pandas', 'sklearn'}"
 LOADED = f"""
 import sys
@@ -32,6 +33,12 @@ def write_table(path: Path, column: str, texts: list[str]) -> Path:
     return path
 
 
+def parts_of(world: World) -> list[str]:
+    """The parts that the scores of the version in service have: a head's where it has one."""
+    weights = world.read(str(world.latest), "thresholds.json")["weights"]
+    return PARTS if weights["learned"] else POOLED
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file."""
     with path.open(encoding="utf-8", newline="") as file:
@@ -39,13 +46,14 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def test_text_is_answered_with_ranked_candidates_and_parts(served_once: World) -> None:
-    """One text gives query, decision, and candidates with id, label, score and parts."""
+    """One text gives query, decision, probability, and candidates with scores and parts."""
     answer = served_once.train("match", "--json", ASKED[0].query, "--top", "3").document
-    assert list(answer) == ["query", "decision", "candidates"]
+    assert list(answer) == ["query", "decision", "probability", "candidates"]
     assert (answer["query"], answer["decision"]) == (ASKED[0].query, "accept")
+    assert answer["probability"] == 1
     candidates = answer["candidates"]
     assert [list(each) for each in candidates] == [["id", "label", "score", "parts"]] * 3
-    assert [list(each["parts"]) for each in candidates] == [PARTS] * 3
+    assert [list(each["parts"]) for each in candidates] == [parts_of(served_once)] * 3
     scores = [each["score"] for each in candidates]
     assert scores == sorted(scores, reverse=True)
     assert candidates[0]["id"] == ASKED[0].key
@@ -64,10 +72,11 @@ def test_people_see_a_table(served_once: World) -> None:
     """Without --json there is a line with the decision and a table per text."""
     done = served_once.train("match", ASKED[0].query, ASKED[1].query)
     lines = done.out.splitlines()
-    assert lines[0] == f"{ASKED[0].query}: accept"
-    assert lines[1].split() == ["id", "label", "score", "max", "mean", "lexical"]
+    assert lines[0] == f"{ASKED[0].query}: accept, probability 1.00"
+    heads = ["max", "mean", "lexical", "learned"][: len(parts_of(served_once))]
+    assert lines[1].split() == ["id", "label", "score", *heads]
     assert lines[2].startswith(f"1  {ASKED[0].key}")
-    assert f"{ASKED[1].query}: accept" in lines
+    assert f"{ASKED[1].query}: accept, probability 1.00" in lines
 
 
 def test_several_texts_are_several_answers(served_once: World) -> None:
@@ -104,9 +113,10 @@ def test_five_hundred_queries_as_a_table_equal_one_by_one(served: World) -> None
         for row, each in zip(rows[2 * i : 2 * i + 2], alone["candidates"], strict=True):
             assert (row["id"], row["decision"]) == (each["id"], alone["decision"])
             assert float(row["score"]) == pytest.approx(each["score"], abs=2e-6)
-            assert [float(row[n]) for n in PARTS] == pytest.approx(
-                list(each["parts"].values()), abs=2e-6
-            )
+            told = {name: float(row[name]) for name in PARTS if row[name]}
+            assert told == pytest.approx(each["parts"], abs=2e-6)
+        assert float(rows[2 * i]["probability"]) == pytest.approx(alone["probability"], abs=2e-6)
+        assert rows[2 * i + 1]["probability"] == ""
     assert tree(served.store) == before
 
 
@@ -117,7 +127,7 @@ def test_table_goes_to_stdout_without_output(served: World) -> None:
     rows = list(csv.reader(done.out.splitlines()))
     assert rows[0] == HEADER
     assert len(rows) == 1 + 5 + 1
-    assert rows[-1] == ["", "", "", "", "", "reject", "", "", ""]
+    assert rows[-1] == ["", "", "", "", "", "reject", "", "", "", "", ""]
 
 
 def test_output_never_replaces_its_input(served: World) -> None:

@@ -21,13 +21,15 @@ from training_service.ingest.feedback_processor import load_feedback
 from training_service.judge.evaluation_gate import GatePolicy
 from training_service.judge.evaluation_gate import judge as pass_sentence
 from training_service.match.files import every_row
+from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Matcher
 from training_service.ports import Encoder, no_progress_bars
 from training_service.prepare.splitter import split
 from training_service.prepare.text_vectors import TextVectors
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_judging import bench, judge
-from training_service.recipes.semantic_learning import Material, learn, texts_of_run
+from training_service.recipes.semantic_learning import challenger, learn
+from training_service.recipes.semantic_material import Material, texts_of_run
 from training_service.settings_loading import load_settings
 from training_service.wiring import semantic_index
 
@@ -44,8 +46,15 @@ class ReadOnce:
         self._files = VersionMatcherFiles()
         self._known: Matcher | None = None
 
-    def write(self, matcher: Matcher, folder: Path, *, lexical: bool = True) -> None:
-        self._files.write(matcher, folder, lexical=lexical)
+    def write(
+        self,
+        matcher: Matcher,
+        folder: Path,
+        *,
+        judged_head: LinearHead | None = None,
+        lexical: bool = True,
+    ) -> None:
+        self._files.write(matcher, folder, judged_head=judged_head, lexical=lexical)
 
     def read(
         self,
@@ -61,7 +70,8 @@ class ReadOnce:
 @pytest.fixture(scope="module")
 def honest(sample_once: World, tmp_path_factory: pytest.TempPathFactory) -> Material:
     """The sample inputs with their true labels, and MiniLM behind a cache of vectors."""
-    config = load_settings({}, sample_once.environment, cwd=sample_once.folder).config
+    settings = {**sample_once.environment, "TRAIN_CASES": ""}
+    config = load_settings({}, settings, cwd=sample_once.folder).config
     inputs = semantic_index(config, no_progress_bars).load("full-train")
     encoder = VersionMatcherFiles().read(champion(sample_once).path).encoder
     return material_of(inputs, CachedEncoder(encoder, tmp_path_factory.mktemp("vectors")))
@@ -110,20 +120,20 @@ def test_random_labels_are_never_promoted(
     verdicts = []
     for seed in SEEDS:
         material = meaningless(honest, tmp_path / "feedback.csv", column, seed)
-        challenger = learn(material)
+        new = challenger(material, learn(material).parameters)
         for served in (None, serving):
             place = bench(material, served, files)
-            card = judge(material, challenger, place, NOW)
+            card = judge(material, new, place, NOW).scorecard
             verdicts.append(verdict_name(pass_sentence(card, POLICY)))
     assert verdicts == ["held-below-minimum"] * 2 * len(SEEDS)
 
 
 def test_true_labels_are_promoted_by_the_same_road(honest: Material, sample_once: World) -> None:
     """The road of this file promotes the true labels, so its noes are the judge's own."""
-    challenger = learn(honest)
+    new = challenger(honest, learn(honest).parameters)
     cards = [
-        judge(honest, challenger, bench(honest, served, VersionMatcherFiles()), NOW)
+        judge(honest, new, bench(honest, served, VersionMatcherFiles()), NOW)
         for served in (None, champion(sample_once))
     ]
-    names = [verdict_name(pass_sentence(card, POLICY)) for card in cards]
+    names = [verdict_name(pass_sentence(card.scorecard, POLICY)) for card in cards]
     assert names == ["promoted-first", "promoted-passed"]

@@ -42,6 +42,22 @@ def test_sample_is_promoted_on_unseen_queries(sample_once: World) -> None:
     assert sample_once.read(version, "thresholds.json")["source"] == "calibrated"
 
 
+def test_sample_has_what_its_judgement_saw(sample_once: World) -> None:
+    """Every rung, every unseen query, a page and a card of the version stand in it."""
+    version = str(sample_once.latest)
+    evidence = sample_once.read(version, "evidence.json")
+    rungs = {rung["name"]: rung for rung in evidence["rungs"]}
+    assert list(rungs) == ["literal", "pooled", "answers", "head", "weighed head"]
+    assert rungs["literal"]["top1"] < rungs["pooled"]["top1"] < rungs["answers"]["top1"]
+    asked = sample_once.read(version, "metrics.json")["holdout"]["n"]
+    assert sum(bool(each["gold"]) for each in evidence["answers"]) == asked
+    assert all(0 <= each["probability"] <= 1 for each in evidence["answers"])
+    folder = sample_once.store / version
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    card = (folder / "model" / "README.md").read_text(encoding="utf-8")
+    assert f"of {asked} unseen queries" in card
+
+
 def test_sample_version_serves_by_a_checked_onnx_export(sample_once: World) -> None:
     """The version holds safetensors and an ONNX export that agrees with the reference."""
     folder = sample_once.store / str(sample_once.latest) / "model"

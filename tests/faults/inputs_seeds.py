@@ -9,7 +9,8 @@ from training_service.domain.index_meta import IndexMeta
 from training_service.domain.judgement import CurvePoint
 from training_service.domain.records import Canonical, CanonicalEntry, FeedbackRow, IndexRow
 from training_service.domain.snapshot import feedback_lines
-from training_service.match.parameters import MatcherParameters
+from training_service.match.confidence import Confidence, Line
+from training_service.match.parameters import MatcherParameters, PartWeights
 
 WORDS = {
     "Software Engineer": ["SWE", "programmer"],
@@ -99,12 +100,25 @@ ROWS = (
 META_SEED = IndexMeta.of(
     ROWS, {"baker": "Baker", "swe": "Software Engineer"}, dimension=8
 ).to_bytes()
+CONFIDENCE = Confidence(
+    sharpness=42.5,
+    right=Line(-0.5, 1.25, 3.0),
+    known=Line(-2.0, 6.0, 1.5),
+    accept=0.7,
+    reject=0.35,
+    concepts={"baker": -0.5, "面包": 0.25},
+)
 PARAMETERS_SEED = json.dumps(
     MatcherParameters(
-        source="calibrated", queries=60, curve=(CurvePoint(0.7, 0.5, 0.9),)
+        PartWeights(0.4, 0.1, 0.2, 0.3),
+        thresholds=None,
+        confidence=CONFIDENCE,
+        queries=60,
+        curve=(CurvePoint(0.7, 0.5, 0.9),),
     ).to_json(),
     indent=1,
 ).encode()
+DEFAULT_PARAMETERS_SEED = json.dumps(MatcherParameters().to_json(), indent=1).encode()
 SNAPSHOT_SEED = feedback_lines(
     [
         FeedbackRow("sr. swe", "swe", True, datetime(2026, 11, 20, 12, 0, tzinfo=UTC)),

@@ -92,13 +92,20 @@ def manifest(found: Manifest) -> None:
 
 
 def parameters(found: MatcherParameters) -> None:
-    """Weights that sum to one, limits on the cosine scale, and a decision on any scores."""
+    """Weights that sum to one, limits in range, probabilities and decisions on any scores."""
     assert math.isclose(sum(found.weights.as_tuple()), 1, abs_tol=2e-3)
-    limits = found.thresholds
-    assert all(-1 <= limit <= 1 for limit in (limits.semantic, limits.lexical))
-    parts = np.full((1, 3), 0.9, dtype=np.float32)
-    (decision,) = found.decide(np.array([0.9]), np.array([0.5]), parts)
-    assert decision in {"accept", "review", "reject"}
+    assert (found.thresholds is None) != (found.confidence is None)
+    if found.thresholds is not None:
+        assert all(-1 <= limit <= 1 for limit in asdict(found.thresholds).values())
+    leads = np.array([[0.9, 0.4], [0.0, 0.0], [-1.0, -1.0]], dtype=np.float32)
+    parts = np.full((3, 4), 0.9, dtype=np.float32)
+    probable = np.zeros(3)
+    if found.confidence is not None:
+        assert 0 <= found.confidence.reject <= 1
+        shifts = np.array([*found.confidence.concepts.values(), 0.0, 0.0, 0.0])[:3]
+        probable = found.confidence.probabilities(leads, shifts)
+        assert ((probable >= 0) & (probable <= 1)).all()
+    assert set(found.decide(leads, parts, probable)) <= {"accept", "review", "reject"}
     is_json(found.to_json())
 
 

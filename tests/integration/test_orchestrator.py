@@ -91,7 +91,8 @@ def orchestrator(
     hook: Watching | None = None,
 ) -> TrainingOrchestrator[Inputs]:
     """The orchestrator of ``world`` by ``clock``."""
-    config = load_settings({}, world.environment, cwd=world.folder).config
+    settings = {**world.environment, "TRAIN_CASES": ""}
+    config = load_settings({}, settings, cwd=world.folder).config
     recipe = Meddling(semantic_index(config, no_progress_bars), then)
     tools = release_tools(world, clock, partial(store_lock, config), hook)
     return TrainingOrchestrator(recipe, tools, POLICY, clock)
@@ -223,7 +224,8 @@ def test_leftovers_of_a_dead_run_are_swept(served: World) -> None:
 def test_work_done_while_waiting_is_not_done_again(fresh: World) -> None:
     """A run that waited for the store looks again before it builds what the other has built."""
     clock = FakeClock()
-    config = load_settings({}, fresh.environment, cwd=fresh.folder).config
+    settings = {**fresh.environment, "TRAIN_CASES": ""}
+    config = load_settings({}, settings, cwd=fresh.folder).config
     reports: list[RunReport] = []
 
     @contextmanager

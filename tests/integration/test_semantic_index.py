@@ -194,11 +194,13 @@ def test_snapshot_holds_the_rows_in_use(small: World) -> None:
 
 def test_inspection_reads_and_builds_nothing(small: World) -> None:
     """The recipe's own look has a finding for each input, in a fixed order."""
-    config = load_settings({}, small.environment, cwd=small.folder).config
+    settings = {**small.environment, "TRAIN_CASES": ""}
+    config = load_settings({}, settings, cwd=small.folder).config
     findings = semantic_index(config, no_progress_bars).inspect()
     assert [(each.subject, each.state) for each in findings] == [
         ("canonical data", "ok"),
         ("feedback", "warning"),
+        ("cases", "ok"),
         ("base model", "ok"),
     ]
     assert not small.store.exists()

@@ -72,6 +72,30 @@ def answers(known: Vocabulary, days: float = 100) -> list[Answer]:
     ]
 
 
+def noisy(rounds: int = 30) -> tuple[Vocabulary, list[Answer]]:
+    """Twelve concepts of one word each, which their texts and queries drown in others.
+
+    Nine words in ten say nothing, so what is near is mostly wrong, and only what weighs words by
+    feedback is right: a linear head is better here than everything simpler.
+    """
+    rng = random.Random(3)
+    telling = [word(rng) for _ in range(12)]
+    idle = [word(rng) for _ in range(40)]
+    names = [word(rng).title() for _ in telling]
+    known = {
+        name: [" ".join((own, *idle[2 * i : 2 * i + 2], each)) for each in rng.sample(idle, 10)]
+        for i, (name, own) in enumerate(zip(names, telling, strict=True))
+    }
+    said = []
+    for i in range(rounds * len(names)):
+        words = [telling[i % len(names)], *rng.sample(idle, 5)]
+        moment = START + timedelta(hours=i)
+        said.append(
+            Answer(" ".join(rng.sample(words, len(words))), names[i % len(names)], moment=moment)
+        )
+    return known, said
+
+
 def rotated(known: Vocabulary, keys: Sequence[str]) -> Vocabulary:
     """``known`` with the synonyms of ``keys`` each moved on to the next of them."""
     moved = {key: known[keys[i - 1]] for i, key in enumerate(keys)}

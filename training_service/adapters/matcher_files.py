@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from training_service.adapters.encoders.loading import open_encoder
 from training_service.adapters.faiss_index import FaissIndex
+from training_service.adapters.head_file import read_head, write_heads
 from training_service.domain.index_meta import INDEX_FILE, META_FILE, IndexMeta, read_meta
 from training_service.domain.records import IndexRow
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
@@ -22,6 +23,7 @@ from training_service.errors import ArtifactError
 from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER, THRESHOLDS_FILE, every_row
 from training_service.match.layers import Ground, OtherProfiles
 from training_service.match.lexical import LexicalProfiles, Postings
+from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Matcher, gathered
 from training_service.match.memory import ReviewedAnswers
 from training_service.match.ngrams import BUCKETS
@@ -55,11 +57,23 @@ class VersionMatcherFiles:
         """``remember`` may put an embedding cache before the encoder of a version."""
         self._remember = remember
 
-    def write(self, matcher: Matcher, folder: Path, *, lexical: bool = True) -> None:
-        """Write ``thresholds.json``, and the ``lexical`` profiles unless they are there."""
+    def write(
+        self,
+        matcher: Matcher,
+        folder: Path,
+        *,
+        judged_head: LinearHead | None = None,
+        lexical: bool = True,
+    ) -> None:
+        """Write ``thresholds.json``, the heads if there are any, and the ``lexical`` profiles.
+
+        These are left out where they are there already.
+        """
         from safetensors.numpy import save
 
         write_json(folder / THRESHOLDS_FILE, matcher.parameters.to_json())
+        if matcher.head is not None:
+            write_heads(folder, matcher.head, judged_head or matcher.head)
         if not lexical:
             return
         if not isinstance(matcher.lexical, LexicalProfiles):
@@ -112,7 +126,11 @@ def assembled(
     matcher = _kept(folder, meta, index, encoder, keep)
     path = folder / THRESHOLDS_FILE
     parameters = parameters_from_json(read_json(path), str(path))
-    return replace(matcher, parameters=parameters, memory=_memory(folder))
+    head = None
+    if parameters.weights.learned:
+        shape = (len(matcher.concepts), meta.dimension)
+        head = read_head(folder, shape, judged=len(matcher.pool) < len(meta))
+    return replace(matcher, parameters=parameters, memory=_memory(folder), head=head)
 
 
 def _kept(

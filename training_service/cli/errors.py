@@ -138,7 +138,7 @@ def _wrong_row(page: _Page, wrong: WrongAnswer) -> dict[str, object]:
         "right_label": harmless(page.label(wrong.right)),
         "answered": wrong.answered,
         "answered_label": harmless(page.label(wrong.answered)),
-        "probability": f"{wrong.probability:.6f}",
+        "probability": "" if wrong.probability is None else f"{wrong.probability:.6f}",
         "decision": wrong.decision,
     }
 

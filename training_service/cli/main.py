@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments, is_process=False)
     # Threads of a matrix product would spin for 25 ms after each, where others have work to do.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # noqa: TID251 - set, and not read here
+    # Rows and texts live as long as the run: garbage collection walks them for half a second.
+    gc.set_threshold(200_000, 20, 20)
     try:
         code = _run(sys.argv[1:], is_process=True)
     except SystemExit as leaving:

@@ -128,6 +128,7 @@ def _record(answer: Match) -> dict[str, Any]:
     return {
         "query": answer.query,
         "decision": answer.decision,
+        "probability": _rounded(answer.probability),
         "candidates": [
             {
                 "id": each.id,
@@ -149,12 +150,19 @@ def _blocks(answers: Sequence[Match]) -> Iterable[Any]:
     from training_service.cli.streams import table
 
     for answer in answers:
-        yield f"{answer.query}: {answer.decision}"
+        sure = "" if answer.probability is None else f", probability {answer.probability:.2f}"
+        yield f"{answer.query}: {answer.decision}{sure}"
         rows = [
             (str(rank), each.id, each.label, f"{each.score:.3f}", *_parts(each.parts))
             for rank, each in enumerate(answer.candidates, start=1)
         ]
-        yield table(("", "id", "label", "score", "max", "mean", "lexical"), rows)
+        heads = ("max", "mean", "lexical", "learned")
+        count = len(answer.candidates[0].parts) if answer.candidates else 0
+        yield table(("", "id", "label", "score", *heads[:count]), rows)
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 6)
 
 
 def _parts(parts: dict[str, float]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from training_service.match.matcher import Match
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_PARTS = ("semantic_max", "semantic_mean", "lexical")
+_PARTS = ("semantic_max", "semantic_mean", "lexical", "learned")
 
 
 def check_target(target: Path, store: Path) -> None:
@@ -47,16 +47,20 @@ def table_text(answers: Sequence[Match]) -> str:
     writer = csv.writer(
         made, lineterminator="\n", quoting=csv.QUOTE_ALL if would_split else csv.QUOTE_MINIMAL
     )
-    writer.writerow(("query", "rank", "id", "label", "score", "decision", *_PARTS))
+    writer.writerow(("query", "rank", "id", "label", "score", "decision", *_PARTS, "probability"))
     for answer in answers:
         query = _harmless(answer.query)
         if not answer.candidates:
-            writer.writerow((query, "", "", "", "", answer.decision, "", "", ""))
+            writer.writerow((query, "", "", "", "", answer.decision, *("" for _ in _PARTS), ""))
         for rank, each in enumerate(answer.candidates, start=1):
-            parts = (f"{each.parts[name]:.6f}" for name in _PARTS)
-            score = f"{each.score:.6f}"
-            writer.writerow((query, rank, each.id, each.label, score, answer.decision, *parts))
+            parts = (_figure(each.parts.get(name)) for name in _PARTS)
+            told = (answer.decision, *parts, _figure(answer.probability if rank == 1 else None))
+            writer.writerow((query, rank, each.id, each.label, _figure(each.score), *told))
     return made.getvalue()
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
 
 
 def _harmless(text: str) -> str:

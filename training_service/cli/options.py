@@ -19,6 +19,8 @@ _HELP = {
     "ml_service_reload_url": ("URL", "Where a promotion is announced; empty for nowhere."),
     "recipe": ("NAME", "Which system is trained."),
     "engine": ("NAME", "Where texts are encoded: local or ray."),
+    "learn": ("NAME", "The richest learner that is tried: pooled or head."),
+    "learn_budget": ("TIME", "Learners that would take longer are not tried: 90s, 10m, 1h."),
     "log_level": ("LEVEL", "debug, info, warning or error."),
     "log_format": ("FORMAT", "auto, console or json."),
 }
@@ -30,7 +32,10 @@ _SWITCHES = {
 
 INPUTS = ("canonical_file", "feedback_file")
 STORE = ("model_store_base",)
-TRAINING = ("base_model", "min_accuracy", "ml_service_reload_url", "recipe", "engine")
+TRAINING = (
+    *("base_model", "min_accuracy", "ml_service_reload_url", "recipe", "engine"),
+    *("learn", "learn_budget"),
+)
 SERVICE = ("ml_service_reload_url",)
 RELOADING = ("require_reload", "rollback_on_reload_failure")
 _LOGGING = ("log_level", "log_format")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from training_service.domain.evidence import Evidence
     from training_service.judge.review_outlook import Estimate, Outlook
     from training_service.judge.review_queue import Asked, Incoming, Queued
-    from training_service.match.matcher import Match
     from training_service.ports import Progress
 
 _COLUMNS = (
@@ -95,17 +95,12 @@ def _made(folder: Path, came: Incoming, top: int, done: Progress) -> _Made:
     from training_service.wiring import open_matcher
 
     matcher = open_matcher(folder)
-    asked = ask(matcher, came.queries, _probability, done)
+    asked = ask(matcher, came.queries, attrgetter("probability"), done)
     short = shortlist(asked, top)
     queued = queue(short, matcher.encoder.encode([each.query for each in short]), top)
     told = matcher.parameters
     ahead = outlook(asked, queued, _evidence(folder), told.queries, told.target_precision)
     return _Made(folder.name, came, queued, ahead)
-
-
-def _probability(answer: Match) -> float | None:
-    found: float | None = getattr(answer, "probability", None)
-    return found
 
 
 def _evidence(folder: Path) -> Evidence | None:

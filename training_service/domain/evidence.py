@@ -15,7 +15,7 @@ from training_service.domain.judgement import CurvePoint, Decision, Interval
 
 EVIDENCE_FILE = "evidence.json"
 
-RungState = Literal["shipped", "not better", "not tried"]
+RungState = Literal["shipped", "outdone", "not better", "not tried"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Answered:
     is_foreign: bool
     is_recent: bool
     candidates: tuple[Ranked, ...]
-    probability: float
+    probability: float | None
     decision: Decision
     rank: int | None
     champion_first: str | None = None
@@ -53,8 +53,9 @@ class Answered:
 class Rung:
     """One learner of the ladder on queries that neither it nor the rung below has seen.
 
-    ``won`` and ``lost`` count flips against the best simpler rung, ``p_value`` is their exact
-    McNemar test; all three are ``None`` for the first. ``why`` is a sentence on ``state``.
+    ``won`` and ``lost`` count flips against the best simpler rung, ``p_value`` is that of a paired
+    test of how probable each made what reviewers want; all three are ``None`` for the first.
+    ``why`` is a sentence on ``state``.
     """
 
     name: str

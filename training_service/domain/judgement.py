@@ -81,13 +81,35 @@ class SliceComparison:
 
 
 @dataclass(frozen=True)
+class Rejection:
+    """Unseen queries that were rejected, of ``foreign`` ones and of those that a concept fits."""
+
+    foreign: int
+    foreign_rejected: int
+    known: int
+    known_rejected: int
+
+    @property
+    def recall(self) -> float | None:
+        """The share of foreign queries that were rejected."""
+        return self.foreign_rejected / self.foreign if self.foreign else None
+
+    @property
+    def precision(self) -> float | None:
+        """The share of the rejected that no concept fits; says nothing without foreign queries."""
+        rejected = self.foreign_rejected + self.known_rejected
+        return self.foreign_rejected / rejected if rejected and self.foreign else None
+
+
+@dataclass(frozen=True)
 class Scorecard:
     """Everything a verdict rests on.
 
     ``holdout`` decides: queries that neither side learned from. ``recent`` is the part of it
     from the last days of the feedback (``recent_window`` says which). ``replay`` is the shipped
     index on every confirmed query, seen ones included: it tells whether confirmed answers stick,
-    never whether the matcher is good. ``cases`` are those that must hold, asked of the same index.
+    never whether the matcher is good. ``rejection`` counts what was rejected. ``cases`` are those
+    that must hold, asked of the same index.
     """
 
     holdout: SliceComparison | None
@@ -98,6 +120,7 @@ class Scorecard:
     champion_basis: ChampionBasis
     notes: tuple[str, ...] = ()
     cases: tuple[CaseResult, ...] = ()
+    rejection: Rejection | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from training_service.domain.evidence import Evidence
 from training_service.domain.judgement import Promoted, Scorecard, Verdict, verdict_name
 from training_service.errors import TrainError
 
@@ -34,6 +35,7 @@ class Candidate:
     ``scorecard`` is ``None`` in the modes that do not judge. ``caches`` describes derived folders
     as ``Manifest.caches`` does; ``notes`` are sentences for people. ``figures`` stand in the
     scorecard beside those of the judgement: what the index and its vectors were measured to be.
+    ``evidence`` is there where a scorecard is.
     """
 
     scorecard: Scorecard | None
@@ -41,6 +43,7 @@ class Candidate:
     caches: Mapping[str, Any]
     notes: tuple[str, ...]
     figures: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)

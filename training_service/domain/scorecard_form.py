@@ -59,6 +59,10 @@ _CHAMPION: dict[str, Check] = {
     "holdout": _side,
     "recent": _side,
 }
+_REJECTION: dict[str, Check] = {
+    **dict.fromkeys(("foreign", "foreign_rejected", "known", "known_rejected"), _number),
+    **dict.fromkeys(("recall", "precision"), _or_none(_number)),
+}
 _CASES: dict[str, Check] = {
     "n": _number,
     "holding": _number,
@@ -74,6 +78,7 @@ _CARD: dict[str, Check] = {
     "replay": _side,
     "recent_window": _or_none(_text),
     "champion": _or_none(lambda value: _fits(value, _CHAMPION)),
+    "rejection": _or_none(lambda value: _fits(value, _REJECTION)),
     "cases": _or_none(lambda value: _fits(value, _CASES)),
     "notes": _texts,
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,71 +11,100 @@ import numpy.typing as npt
 from training_service.domain.records import LabelledQuery
 from training_service.domain.vectors import Matrix
 from training_service.judge.labels import Flags, flags, gold_pairs, rejected_pairs
+from training_service.match.confidence import AMONG
 from training_service.match.matcher import Matcher, among_leading
+from training_service.match.parameters import POOLED_PARTS
 
-_CANDIDATES = 64
+Numbers = npt.NDArray[np.intp]
+Kin = Mapping[str, frozenset[str]]
+_NO_KIN: Kin = {}
 
 
 @dataclass(frozen=True)
 class CalibrationRows:
     """The strongest candidates of q queries, scored by parts that never saw these queries.
 
-    ``parts`` (q, k, 3) in the order of ``match.parameters.PARTS``; ``gold`` and ``rejected``
-    (q, k) say what reviewers said of each candidate; ``fold`` (q,) is the cross-fitting fold.
+    ``parts`` (q, k, p) in the order of ``match.parameters.PARTS``; ``columns`` (q, k) are the
+    candidates' places among all concepts, in order of id; ``gold`` and ``rejected`` (q, k) say
+    what reviewers said of each, and ``kin`` (q, k) whether it shares a text with a confirmed one.
+    ``foreign`` (q,) are queries that no concept fits; ``fold`` (q,) is the cross-fitting fold.
     """
 
     parts: Matrix
+    columns: Numbers
     gold: Flags
     rejected: Flags
-    fold: npt.NDArray[np.intp]
+    kin: Flags
+    foreign: Flags
+    fold: Numbers
 
     def __len__(self) -> int:
         return len(self.fold)
 
     def where(self, chosen: Flags) -> CalibrationRows:
         """The rows for which ``chosen`` (q,) is true."""
-        return CalibrationRows(
-            self.parts[chosen], self.gold[chosen], self.rejected[chosen], self.fold[chosen]
-        )
+        return CalibrationRows(*(getattr(self, each.name)[chosen] for each in fields(self)))
+
+    def first_part(self) -> CalibrationRows:
+        """The same with nothing but the nearest text."""
+        return replace(self, parts=self.parts[..., :1])
+
+    def pooled(self) -> CalibrationRows:
+        """The same without what a linear head says."""
+        return replace(self, parts=self.parts[..., : len(POOLED_PARTS)])
 
     @classmethod
     def join(cls, parts: Sequence[CalibrationRows]) -> CalibrationRows:
         """All rows of ``parts``, one after the other."""
-        return cls(
-            np.concatenate([rows.parts for rows in parts]),
-            np.concatenate([rows.gold for rows in parts]),
-            np.concatenate([rows.rejected for rows in parts]),
-            np.concatenate([rows.fold for rows in parts]),
-        )
+        columns = ([getattr(rows, each.name) for rows in parts] for each in fields(cls))
+        return cls(*map(np.concatenate, columns))
 
 
 def collect(
-    matcher: Matcher, queries: Sequence[LabelledQuery], vectors: Matrix, fold: int
+    matcher: Matcher,
+    queries: Sequence[LabelledQuery],
+    vectors: Matrix,
+    fold: int,
+    kin: Kin = _NO_KIN,
 ) -> CalibrationRows:
-    """The candidates of ``queries``, with every concept that feedback speaks of among them."""
+    """The candidates of ``queries``, with every concept that feedback speaks of among them.
+
+    ``kin`` are the concepts that share a text with another.
+    """
     texts = [query.text for query in queries]
     kept = [
-        _kept(matcher.score(texts[chosen], parts), parts, queries[chosen], matcher, fold)
+        _kept(matcher, queries[chosen], parts, kin)
         for chosen, parts in matcher.parts(texts, vectors)
     ]
-    return CalibrationRows.join(kept)
+    found = CalibrationRows.join(kept)
+    return replace(found, fold=np.full(len(found), fold))
 
 
 def _kept(
-    scores: Matrix,
-    parts: Matrix,
-    queries: Sequence[LabelledQuery],
-    matcher: Matcher,
-    fold: int,
+    matcher: Matcher, queries: Sequence[LabelledQuery], parts: Matrix, kin: Kin
 ) -> CalibrationRows:
-    """The strongest of the scored concepts, in order of concept id."""
+    """The strongest of the scored concepts, in order of concept id, as if of one fold."""
+    scores = matcher.score([query.text for query in queries], parts)
     gold = flags(gold_pairs(queries, matcher.number), scores.shape)
     rejected = flags(rejected_pairs(queries, matcher.number), scores.shape)
     first = np.where(gold | rejected, np.float32(np.inf), scores)
-    picked = among_leading(first, min(_CANDIDATES, scores.shape[1]))
+    picked = among_leading(first, min(AMONG, scores.shape[1]))
     return CalibrationRows(
         np.take_along_axis(parts, picked[:, :, None], axis=1),
+        picked.astype(np.intp),
         np.take_along_axis(gold, picked, axis=1),
         np.take_along_axis(rejected, picked, axis=1),
-        np.full(len(queries), fold),
+        np.take_along_axis(_kin_flags(queries, matcher, kin, scores.shape), picked, axis=1),
+        np.array([query.is_foreign for query in queries], dtype=np.bool_),
+        np.zeros(len(queries), dtype=np.intp),
     )
+
+
+def _kin_flags(
+    queries: Sequence[LabelledQuery], matcher: Matcher, kin: Kin, shape: tuple[int, int]
+) -> Flags:
+    found = np.zeros(shape, dtype=np.bool_)
+    for i, query in enumerate(queries):
+        named = (key for gold in query.gold for key in kin.get(gold, ()))
+        found[i, [matcher.number[key] for key in named if key in matcher.number]] = True
+    return found

@@ -24,7 +24,7 @@ class WrongAnswer:
     right: str
     answered: str
     decision: Decision
-    probability: float
+    probability: float | None
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,11 @@ def _confusions(wrong: Iterable[WrongAnswer]) -> tuple[Confusion, ...]:
         first, second = sorted((each.right, each.answered))
         pairs.setdefault((first, second), []).append(each)
     found = (Confusion(*pair, tuple(_surest_first(pairs[pair]))) for pair in sorted(pairs))
-    return tuple(sorted(found, key=lambda pair: (-len(pair.wrong), -pair.wrong[0].probability)))
+    return tuple(sorted(found, key=lambda pair: (-len(pair.wrong), -_sureness(pair.wrong[0]))))
 
 
 def _surest_first(wrong: Iterable[WrongAnswer]) -> list[WrongAnswer]:
-    return sorted(wrong, key=lambda each: (-each.probability, each.query))
+    return sorted(wrong, key=lambda each: (-_sureness(each), each.query))
 
 
 def _ambiguous_texts(
@@ -176,3 +176,7 @@ def _likeness(first: str, second: str) -> float:
 def _trigrams(text: str) -> set[str]:
     padded = f"  {text} "
     return {padded[i : i + 3] for i in range(len(padded) - 2)}
+
+
+def _sureness(wrong: WrongAnswer) -> float:
+    return 0.0 if wrong.probability is None else wrong.probability

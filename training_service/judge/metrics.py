@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from training_service.domain.cases import CaseResult
-from training_service.domain.judgement import Champion, Scorecard, Scores, SliceComparison
+from training_service.domain.judgement import (
+    Champion,
+    Rejection,
+    Scorecard,
+    Scores,
+    SliceComparison,
+)
 
 _DIGITS = 6
 
@@ -15,7 +22,7 @@ _DIGITS = 6
 def metrics(scorecard: Scorecard | None) -> dict[str, Any]:
     """The figures by name; an absent slice is ``None``, and so is the champion of a first run."""
     if scorecard is None:
-        names = ("holdout", "recent", "replay", "champion", "cases")
+        names = ("holdout", "recent", "replay", "champion", "rejection", "cases")
         return {**dict.fromkeys(names), "notes": []}
     return {
         "decided_by": "holdout",
@@ -24,6 +31,7 @@ def metrics(scorecard: Scorecard | None) -> dict[str, Any]:
         "recent_window": scorecard.recent_window,
         "replay": _scores(scorecard.replay),
         "champion": _champion(scorecard),
+        "rejection": _rejection(scorecard.rejection),
         "cases": _cases(scorecard.cases),
         "notes": list(scorecard.notes),
     }
@@ -86,3 +94,10 @@ def _cases(results: Sequence[CaseResult]) -> dict[str, Any] | None:
         "failing": [result.name for result in failing],
         "broken": [result.name for result in failing if result.is_broken],
     }
+
+
+def _rejection(found: Rejection | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    shares = {"recall": _figure(found.recall), "precision": _figure(found.precision)}
+    return {**asdict(found), **shares}

@@ -88,8 +88,9 @@ def outlook(
 
 def _checked(evidence: Evidence | None) -> _Check:
     """How the probabilities of a version did on the queries that it was judged on."""
-    known = [each for each in (evidence.answers if evidence else ()) if each.gold]
-    expected = sum(1 - each.probability for each in known)
+    answers = evidence.answers if evidence else ()
+    known = [each for each in answers if each.gold and each.probability is not None]
+    expected = sum(1 - (each.probability or 0.0) for each in known)
     if len(known) < _MIN_CHECKED or expected <= 0:
         return _Check(
             1.0, 0.0, f"probabilities as they are: {len(known)} unseen queries check them"

@@ -12,8 +12,8 @@ import numpy as np
 from training_service.domain.judgement import Decision
 from training_service.domain.records import FeedbackRow, normalise
 from training_service.domain.vectors import Matrix
+from training_service.match.confidence import Figures
 from training_service.match.matcher import Match, Matcher
-from training_service.match.parameters import Figures
 
 _QUERIES_AT_ONCE = 1024
 _SHORTLIST_PER_PLACE = 10

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training_service.domain.evidence import Ranked
 from training_service.domain.intervals import wilson_interval
 from training_service.domain.judgement import (
     Champion,
@@ -20,6 +21,7 @@ from training_service.domain.judgement import (
 from training_service.domain.records import LabelledQuery
 from training_service.domain.vectors import Matrix
 from training_service.judge.labels import Numbers, gold_pairs
+from training_service.match.confidence import AMONG
 from training_service.match.matcher import Matcher, leading
 
 _RECALL_AT = 5
@@ -30,12 +32,16 @@ class Outcome:
     """What a matcher made of one query: ``rank`` of the best gold concept (1 is first).
 
     ``rank`` is ``None`` when none of the gold concepts is in the matcher's vocabulary.
+    ``candidates`` are its first five; ``probability`` is that of the first one being right,
+    ``None`` where no feedback told it.
     """
 
     query: str
     rank: int | None
     first: str
     decision: Decision
+    candidates: tuple[Ranked, ...] = ()
+    probability: float | None = None
 
     @property
     def is_right(self) -> bool:
@@ -51,15 +57,25 @@ def outcomes(
     found: list[Outcome] = []
     for chosen, parts in matcher.parts(texts, vectors):
         scores = matcher.score(texts[chosen], parts)
-        best = leading(scores, 2)
+        best = leading(scores, AMONG)
         first = best[:, 0]
         of_first = parts[np.arange(len(first)), first]
         leads = np.take_along_axis(scores, best, axis=1)
-        decisions = matcher.decide(texts[chosen], first, leads, of_first)
-        names = [matcher.concepts[i] for i in first.tolist()]
+        verdicts = matcher.assess(texts[chosen], first, leads, of_first)
         ranks = _ranks(scores, gold_pairs(queries[chosen], matcher.number))
-        found += map(Outcome, texts[chosen], ranks, names, decisions)
+        listed = _listed(matcher, best[:, :_RECALL_AT], leads)
+        for text, rank, verdict, five in zip(texts[chosen], ranks, verdicts, listed, strict=True):
+            found.append(Outcome(text, rank, five[0].id, verdict[0], five, verdict[1]))
     return tuple(found)
+
+
+def _listed(matcher: Matcher, best: Numbers, leads: Matrix) -> list[tuple[Ranked, ...]]:
+    """The concepts in the columns ``best`` (q, k), with the first scores of ``leads``."""
+    pairs = zip(best.tolist(), leads[:, : best.shape[1]].tolist(), strict=True)
+    return [
+        tuple(Ranked(matcher.concepts[i], score) for i, score in zip(*pair, strict=True))
+        for pair in pairs
+    ]
 
 
 def _ranks(scores: Matrix, gold: tuple[Numbers, Numbers]) -> list[int | None]:

@@ -1,157 +1,247 @@
-"""Feedback the fitted parts have not seen -> part weights and decision thresholds."""
+"""Feedback the fitted parts have not seen -> part weights, probabilities and where they decide."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from training_service.domain.judgement import CurvePoint
-from training_service.judge.calibration_rows import CalibrationRows
+from training_service.domain.vectors import Matrix
+from training_service.judge.calibration_rows import CalibrationRows, Numbers
 from training_service.judge.labels import Flags
-from training_service.judge.weight_fit import fit_weights
-from training_service.match.parameters import (
-    MatcherParameters,
-    PartWeights,
-    Thresholds,
-)
+from training_service.judge.logistic_fit import fit_line
+from training_service.judge.weight_fit import Weights, fit_weights
+from training_service.match.confidence import Confidence, Figures, Line, logistic, logit, shares
+from training_service.match.parameters import MatcherParameters, PartWeights
 
-_LOST_TO_REJECT = 0.02
-_MARGINS = tuple(round(0.01 * step, 2) for step in range(16))
+Fit = Callable[[Matrix, Flags, Flags], Weights]
+"""Parts, confirmed and rejected candidates -> weights."""
+
+_LOST_TO_REJECT = 0.05
 _FEWEST_ACCEPTED = 20
 _CURVE_POINTS = 40
+_SMALLEST = 1e-12
+_FEWEST_OF_CONCEPT = 10
+_HELD_BACK = 20.0
+"""A concept's own record counts as much as the rule after so many answers."""
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """The first concept of each of q queries, by weights that never saw the query.
+
+    ``share`` and ``margin`` tell how clearly it leads, ``semantic`` is its ``semantic_max``,
+    ``column`` its place among all concepts. ``right`` is its truth where ``told``, else reviewers
+    left it open.
+    """
+
+    share: Figures
+    margin: Figures
+    semantic: Figures
+    column: Numbers
+    right: Flags
+    told: Flags
 
 
 def calibrate(
-    rows: CalibrationRows | None, *, target_precision: float, min_queries: int
+    rows: CalibrationRows | None,
+    concepts: Sequence[str],
+    *,
+    target_precision: float,
+    min_queries: int,
+    fit: Fit = fit_weights,
 ) -> MatcherParameters:
-    """Weights fitted on ``rows`` and thresholds chosen on scores no fit has seen.
+    """Weights fitted on ``rows`` and probabilities fitted on scores that no fit has seen.
 
-    The weights of each fold are fitted without it, and its scores taken with those, so that the
-    thresholds rest on unseen rows; the shipped weights are then fitted on all. With fewer than
+    The weights of each fold are fitted without it, and its scores taken with those, so that
+    probabilities and limits rest on unseen rows; the shipped weights are then fitted on all.
+    ``concepts`` are those of the matcher, in order; ``fit`` finds weights. With fewer than
     ``min_queries`` confirmed queries the documented defaults are returned.
     """
     confirmed = 0 if rows is None else int(rows.gold.any(axis=1).sum())
     if rows is None or confirmed < min_queries:
         return MatcherParameters(queries=confirmed, target_precision=target_precision)
-    unseen = _cross_fitted(rows)
-    score, margin, curve = _accept_limits(unseen, target_precision)
-    semantic, lexical = _reject_limits(rows)
+    fitted = fit(rows.parts, rows.gold, rows.rejected)
+    scored = CrossScored.of(rows, float(fitted.sum()), fit)
+    confidence, curve = _confidence(scored, concepts, target_precision)
     return MatcherParameters(
-        weights=_weights(fit_weights(rows.parts, rows.gold, rows.rejected)),
-        thresholds=Thresholds(score, margin, semantic, lexical),
-        source="calibrated",
+        weights=_weights(fitted),
+        thresholds=None,
+        confidence=confidence,
         queries=confirmed,
         target_precision=target_precision,
         curve=curve,
     )
 
 
-def _weights(fitted: npt.NDArray[np.float64]) -> PartWeights:
-    _, second, third = (round(float(share), 4) for share in fitted / fitted.sum())
-    return PartWeights(max(0.0, round(1 - second - third, 4)), second, third)
+def _confidence(
+    scored: CrossScored, concepts: Sequence[str], target: float
+) -> tuple[Confidence, tuple[CurvePoint, ...]]:
+    unseen = scored.unseen()
+    told = unseen.told
+    right = _rounded(fit_line(logit(unseen.share[told]), unseen.margin[told], unseen.right[told]))
+    odds = right.at(logit(unseen.share), unseen.margin)
+    shifts = _shifts(unseen, logistic(odds), len(concepts)).round(4)
+    probability = logistic(odds + shifts[unseen.column])
+    known, reject = _known(scored, unseen)
+    confidence = Confidence(
+        sharpness=round(scored.sharpness, 4),
+        right=right,
+        known=known,
+        accept=_accept(probability[told], target),
+        reject=reject,
+        concepts={concepts[i]: float(shifts[i]) for i in np.flatnonzero(shifts).tolist()},
+    )
+    return confidence, _curve(probability[told], unseen.right[told], len(told))
 
 
 @dataclass(frozen=True)
-class _Unseen:
-    """Per query: score of the first concept, its lead over the second, and whether it is right."""
+class CrossScored:
+    """``rows`` with their logits ``leads`` (q, k), best first, by weights of the other folds.
 
-    score: npt.NDArray[np.float64]
-    margin: npt.NDArray[np.float64]
-    right: Flags
+    So no weight has seen the query that it scores.
 
-
-def _cross_fitted(rows: CalibrationRows) -> _Unseen:
-    columns: list[_Unseen] = []
-    for fold in np.unique(rows.fold):
-        rest, part = rows.where(rows.fold != fold), rows.where(rows.fold == fold)
-        weights = _weights(fit_weights(rest.parts, rest.gold, rest.rejected))
-        columns.append(_first_of(part, weights))
-    return _Unseen(
-        np.concatenate([column.score for column in columns]),
-        np.concatenate([column.margin for column in columns]),
-        np.concatenate([column.right for column in columns]),
-    )
-
-
-def _first_of(rows: CalibrationRows, weights: PartWeights) -> _Unseen:
-    """The first concept of each query whose truth feedback tells; the others say nothing."""
-    scores = rows.parts.astype(np.float64) @ np.array(weights.as_tuple())
-    order = np.argsort(-scores, axis=1, kind="stable")
-    ranked = np.take_along_axis(scores, order, axis=1)
-    first = order[:, :1]
-    right = np.take_along_axis(rows.gold, first, axis=1)[:, 0]
-    wrong = np.take_along_axis(rows.rejected, first, axis=1)[:, 0]
-    known = right | wrong | rows.gold.any(axis=1)
-    second = ranked[:, 1] if ranked.shape[1] > 1 else np.zeros(len(ranked))
-    return _Unseen(ranked[known, 0], (ranked[:, 0] - second)[known], right[known])
-
-
-def _accept_limits(
-    unseen: _Unseen, target: float
-) -> tuple[float | None, float, tuple[CurvePoint, ...]]:
-    """The score and margin that accept the most queries at ``target`` precision.
-
-    One error more than was seen is counted, so that a few lucky answers prove nothing.
+    ``picked`` (q, k) are the candidates that they are of; ``sharpness`` is logits over scores.
     """
-    best: tuple[float, float, float] | None = None
-    for margin in _MARGINS:
-        score, coverage = _lowest_score(unseen, margin, target)
-        if score is not None and (best is None or coverage > best[0]):
-            best = (coverage, score, margin)
-    if best is None:
-        return None, 0.0, _curve(unseen, 0.0)
-    return best[1], best[2], _curve(unseen, best[2])
+
+    rows: CalibrationRows
+    leads: Figures
+    picked: Numbers
+    sharpness: float
+
+    @classmethod
+    def of(
+        cls, rows: CalibrationRows, sharpness: float = 1.0, fit: Fit = fit_weights
+    ) -> CrossScored:
+        """Fit weights for each fold without it, and score it by them."""
+        logits = np.empty(rows.gold.shape)
+        for fold in np.unique(rows.fold):
+            rest, part = rows.where(rows.fold != fold), rows.fold == fold
+            weights = fit(rest.parts, rest.gold, rest.rejected)
+            logits[part] = rows.parts[part].astype(np.float64) @ weights
+        return cls(rows, *_ranked(logits), sharpness)
+
+    def unseen(self) -> Unseen:
+        """The first concept of every query."""
+        rows, first = self.rows, self.picked[:, :1]
+        right = np.take_along_axis(rows.gold, first, axis=1)[:, 0]
+        wrong = np.take_along_axis(rows.rejected, first, axis=1)[:, 0] | rows.foreign
+        # Where the canonical data gives a text to both, a confirmation of one says nothing of the
+        # other; else reviewers who confirmed another concept did not mean this one.
+        kin = np.take_along_axis(rows.kin, first, axis=1)[:, 0]
+        told = right | wrong | (rows.gold.any(axis=1) & ~kin)
+        column = np.take_along_axis(rows.columns, first, axis=1)[:, 0]
+        return Unseen(*self.figures(), column, right, told)
+
+    def surprise(self) -> Figures:
+        """How improbable (q,) what reviewers want was, as a negative logarithm; NaN unless told.
+
+        They want a confirmed concept where there is one, else any but the rejected.
+        """
+        rows = self.rows
+        wanted = np.where(rows.gold.any(axis=1, keepdims=True), rows.gold, ~rows.rejected)
+        told = (rows.gold | rows.rejected).any(axis=1) & wanted.any(axis=1)
+        share = np.exp(self.leads - self.leads[:, :1])
+        share /= share.sum(axis=1, keepdims=True)
+        found = (share * np.take_along_axis(wanted, self.picked, axis=1)).sum(axis=1)
+        return np.where(told, -np.log(np.maximum(found, _SMALLEST)), np.nan)
+
+    def masked(self) -> CrossScored:
+        """The confirmed queries as they look without the concepts that are right."""
+        hidden = np.take_along_axis(self.rows.gold | self.rows.kin, self.picked, axis=1)
+        kept = np.asarray(self.rows.gold.any(axis=1) & ~hidden.all(axis=1))
+        leads, order = _ranked(np.where(hidden, -np.inf, self.leads)[kept])
+        picked = np.take_along_axis(self.picked[kept], order, axis=1)
+        return CrossScored(self.rows.where(kept), leads, picked, self.sharpness)
+
+    def figures(self) -> tuple[Figures, Figures, Figures]:
+        """Share, margin and ``semantic_max`` (q,) of each first concept."""
+        second = self.leads[:, 1] if self.leads.shape[1] > 1 else np.zeros(len(self.leads))
+        margin = (self.leads[:, 0] - second) / self.sharpness
+        semantic = np.take_along_axis(self.rows.parts[..., 0], self.picked[:, :1], axis=1)[:, 0]
+        return shares(self.leads, 1.0), margin, semantic.astype(np.float64)
 
 
-def _falling(unseen: _Unseen, margin: float) -> tuple[npt.NDArray[np.float64], Flags]:
-    """Scores and truth of the queries that lead by ``margin``, best score first."""
-    chosen = unseen.margin >= margin
-    order = np.argsort(-unseen.score[chosen], kind="stable")
-    return unseen.score[chosen][order], unseen.right[chosen][order]
+def _ranked(logits: Figures) -> tuple[Figures, Numbers]:
+    order = np.argsort(-logits, axis=1, kind="stable")
+    return np.take_along_axis(logits, order, axis=1), order
 
 
-def _lowest_score(unseen: _Unseen, margin: float, target: float) -> tuple[float | None, float]:
-    scores, right = _falling(unseen, margin)
-    accepted = np.arange(1, len(scores) + 1)
-    precision = np.cumsum(right) / (accepted + 1)
-    boundary = np.append(np.diff(scores) < 0, True) if len(scores) else np.zeros(0, np.bool_)
-    fine = np.flatnonzero((precision >= target) & (accepted >= _FEWEST_ACCEPTED) & boundary)
-    if len(fine) == 0:
-        return None, 0.0
-    last = int(fine[-1])
-    below = scores[last + 1] if last + 1 < len(scores) else scores[last] - 0.001
-    return round(float((scores[last] + below) / 2), 4), (last + 1) / len(unseen.score)
+def _weights(fitted: Weights) -> PartWeights:
+    rest = [round(float(share), 4) for share in fitted[1:] / fitted.sum()]
+    return PartWeights(max(0.0, round(1 - sum(rest), 4)), *rest)
 
 
-def _curve(unseen: _Unseen, margin: float) -> tuple[CurvePoint, ...]:
-    scores, right = _falling(unseen, margin)
-    accepted = np.arange(1, len(scores) + 1)
-    precision = np.cumsum(right) / accepted
-    places = np.unique(np.linspace(0, len(scores) - 1, min(_CURVE_POINTS, len(scores)), dtype=int))
+def _rounded(line: Line) -> Line:
+    return Line(round(line.intercept, 4), round(line.first, 4), round(line.second, 4))
+
+
+def _accept(probability: Figures, target: float) -> float | None:
+    """The lowest probability from which on the accepted are ``target`` probable on average."""
+    falling = -np.sort(-probability)
+    mean = np.cumsum(falling) / np.arange(1, len(falling) + 1)
+    limits = _floored(falling)
+    # What has the same limit is accepted together or not at all.
+    is_last = np.append(limits[1:] < limits[:-1], True)[: len(limits)]
+    found = np.flatnonzero(is_last & (mean >= target))
+    if len(found) == 0 or found[-1] + 1 < _FEWEST_ACCEPTED:
+        return None
+    return float(limits[found[-1]])
+
+
+def _floored(probability: Figures) -> Figures:
+    """Four digits, never above what they stand for."""
+    return np.asarray(np.floor(probability * 1e4) / 1e4)
+
+
+def _known(scored: CrossScored, unseen: Unseen) -> tuple[Line, float]:
+    """The line that tells queries that a concept fits, and the limit that loses 5 % of them.
+
+    Foreign examples are the queries that reviewers called so, and the confirmed ones as they look
+    when their own concepts are taken away.
+    """
+    fits, foreign, masked = scored.rows.gold.any(axis=1), scored.rows.foreign, scored.masked()
+    share, _, semantic = masked.figures()
+    line = _rounded(
+        fit_line(
+            np.concatenate((unseen.semantic[fits], semantic, unseen.semantic[foreign])),
+            np.concatenate((unseen.share[fits], share, unseen.share[foreign])),
+            np.arange(fits.sum() + len(share) + foreign.sum()) < fits.sum(),
+        )
+    )
+    found = _floored(logistic(line.at(unseen.semantic[fits], unseen.share[fits])))
+    return line, float(np.quantile(found, _LOST_TO_REJECT, method="lower"))
+
+
+def _shifts(unseen: Unseen, probability: Figures, concepts: int) -> Figures:
+    """By how much the log-odds of each concept (c,) are to move, none where little is known.
+
+    What was right of a concept's answers against what was expected, drawn to no shift at all by
+    ``_HELD_BACK`` answers that were as expected.
+    """
+    told = unseen.told
+    count = np.bincount(unseen.column[told], minlength=concepts)
+    right = np.bincount(unseen.column[told], weights=unseen.right[told], minlength=concepts)
+    expected = np.bincount(unseen.column[told], weights=probability[told], minlength=concepts)
+    mean = expected / np.maximum(count, 1)
+    held = (right + _HELD_BACK * mean) / np.maximum(count + _HELD_BACK, 1)
+    shifts = np.zeros(concepts)
+    enough = count >= _FEWEST_OF_CONCEPT
+    shifts[enough] = logit(held[enough]) - logit(mean[enough])
+    return shifts
+
+
+def _curve(probability: Figures, right: Flags, asked: int) -> tuple[CurvePoint, ...]:
+    order = np.argsort(-probability, kind="stable")
+    falling, precision = probability[order], np.cumsum(right[order])
+    places = np.unique(np.linspace(0, len(order) - 1, min(_CURVE_POINTS, len(order)), dtype=int))
     return tuple(
         CurvePoint(
-            score=round(float(scores[i]), 4),
-            coverage=round(float(accepted[i] / len(unseen.score)), 4),
-            precision=round(float(precision[i]), 4),
+            score=round(float(falling[i]), 4),
+            coverage=round(float((i + 1) / asked), 4),
+            precision=round(float(precision[i] / (i + 1)), 4),
         )
         for i in places
     )
-
-
-def _reject_limits(rows: CalibrationRows) -> tuple[float, float]:
-    """Semantic and lexical limits under both of which at most 2 % of right concepts fall.
-
-    Both are the same quantile of the parts of confirmed concepts, as high as that allows.
-    """
-    semantic = rows.parts[:, :, 0][rows.gold].astype(np.float64)
-    lexical = rows.parts[:, :, 2][rows.gold].astype(np.float64)
-    chosen = (0.0, 0.0)
-    for level in np.arange(0.01, 0.51, 0.01):
-        limits = tuple(round(float(np.quantile(part, level)), 4) for part in (semantic, lexical))
-        lost = np.mean((semantic < limits[0]) & (lexical < limits[1]))
-        if lost > _LOST_TO_REJECT:
-            break
-        chosen = (limits[0], limits[1])
-    return chosen

@@ -9,6 +9,7 @@ import numpy as np
 from training_service.domain.canary_answers import CONCEPTS_KEPT, CanaryAnswer
 from training_service.domain.vectors import Matrix, unit_rows
 from training_service.errors import Fault, shown
+from training_service.match.confidence import AMONG
 from training_service.match.matcher import Match, Matcher
 
 SCORE_TOLERANCE = 1e-4
@@ -76,9 +77,10 @@ def _other_decision(matcher: Matcher, answer: CanaryAnswer, scores: Matrix, part
         return ""
     first = matcher.number[answer.concepts[0][0]]
     shifts = np.array([[0.0], [-SCORE_TOLERANCE], [SCORE_TOLERANCE]], dtype=np.float32)
-    leads = np.repeat(np.sort(scores)[None, ::-1][:, :2], len(shifts), axis=0)
+    leads = np.repeat(np.sort(scores)[None, ::-1][:, :AMONG], len(shifts), axis=0)
     leads[:, :1] += shifts
     texts, columns = [answer.text] * len(shifts), np.full(len(shifts), first)
-    found = set(matcher.decide(texts, columns, leads, parts[first] + shifts))
+    verdicts = matcher.assess(texts, columns, leads, parts[first] + shifts)
+    found = {decision for decision, _ in verdicts}
     told = " or ".join(sorted(found))
     return "" if answer.decision in found else f"decided {told}, expected {answer.decision}"

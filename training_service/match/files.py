@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 from training_service.domain.records import IndexRow
+from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Matcher
 from training_service.ports import Encoder
 
 MODEL_FOLDER = "model"
 THRESHOLDS_FILE = "thresholds.json"
 LEXICAL_FILE = "lexical.safetensors"
+HEAD_FILE = "head.safetensors"
 
 
 def every_row(_row: IndexRow) -> bool:
@@ -23,8 +25,18 @@ def every_row(_row: IndexRow) -> bool:
 class MatcherFiles(Protocol):
     """A matcher as files of a version."""
 
-    def write(self, matcher: Matcher, folder: Path, *, lexical: bool = True) -> None:
-        """Write what the index files do not hold: parameters, and ``lexical`` profiles."""
+    def write(
+        self,
+        matcher: Matcher,
+        folder: Path,
+        *,
+        judged_head: LinearHead | None = None,
+        lexical: bool = True,
+    ) -> None:
+        """Write what the index files do not hold: parameters, heads, and ``lexical`` profiles.
+
+        ``judged_head`` has not learned from held-out answers, as the one that ships has.
+        """
 
     def read(
         self,
@@ -34,6 +46,7 @@ class MatcherFiles(Protocol):
     ) -> Matcher:
         """The matcher that the version in ``folder`` serves, made of the rows to ``keep``.
 
+        Where rows are left out, so is what the head that ships learned from held-out answers.
         ``encoder`` is one of the very same model files, where it is open already.
 
         Raises:

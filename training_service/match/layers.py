@@ -19,7 +19,7 @@ from training_service.match.lexical import (
 )
 from training_service.match.matcher import Matcher
 from training_service.match.ngrams import Numbers
-from training_service.match.parameters import PARTS
+from training_service.match.parameters import POOLED_PARTS
 from training_service.match.pool import Pool
 
 _MOST_KEPT_BYTES = 256 * 1024 * 1024
@@ -54,9 +54,9 @@ class Ground:
     def __init__(self, matcher: Matcher, texts: Sequence[str] = ()) -> None:
         """Keep the parts that ``matcher`` gives to the distinct ``texts``."""
         self.matcher = matcher
-        cells = len(PARTS) * len(texts) * len(matcher.concepts)
+        cells = len(POOLED_PARTS) * len(texts) * len(matcher.concepts)
         kept = texts if cells * _FLOAT_BYTES <= _MOST_KEPT_BYTES else ()
-        shape = (len(PARTS), len(kept), len(matcher.concepts))
+        shape = (len(POOLED_PARTS), len(kept), len(matcher.concepts))
         self._place = {text: i for i, text in enumerate(kept)}
         self._planes = np.empty(shape, dtype=np.float32)
         self._is_known = np.zeros(len(kept), dtype=np.bool_)
@@ -83,6 +83,7 @@ class Ground:
             base.encoder,
             base.parameters,
             base.memory,
+            base.head,
             ground=self,
             layer=layer,
         )

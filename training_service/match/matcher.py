@@ -17,7 +17,9 @@ import numpy.typing as npt
 from training_service.domain.judgement import Decision
 from training_service.domain.records import IndexRow
 from training_service.domain.vectors import Matrix
+from training_service.match.confidence import AMONG, Figures
 from training_service.match.lexical import SummedProfiles, idf_of
+from training_service.match.linear_head import LinearHead
 from training_service.match.memory import ReviewedAnswers
 from training_service.match.ngrams import Tokens
 from training_service.match.parameters import PARTS, MatcherParameters
@@ -25,6 +27,8 @@ from training_service.match.pool import ConceptPool, Pool, concept_numbers
 from training_service.ports import Encoder
 
 Numbers = npt.NDArray[np.intp]
+Verdict = tuple[Decision, float | None]
+"""What to do with a first concept, and the probability that it is right."""
 
 _CELLS_AT_ONCE = 4_194_304
 _QUERIES_AT_ONCE = 512
@@ -50,19 +54,23 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Match:
-    """The answer to one query: candidates best first, and what to do with the first of them."""
+    """The answer to one query: candidates best first, and what to do with the first of them.
+
+    ``probability`` is that of the first one being right; ``None`` where no feedback told it.
+    """
 
     query: str
     decision: Decision
     candidates: tuple[Candidate, ...]
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
 class Matcher:
     """Scores queries against every concept and decides.
 
-    ``lexical`` numbers concepts as ``pool`` does; ``labels`` are what people read; ``memory`` is
-    what reviewers said of queries word for word.
+    ``lexical`` and ``head`` number concepts as ``pool`` does; ``labels`` are what people read;
+    ``memory`` is what reviewers said of queries word for word.
     """
 
     pool: Pool
@@ -71,6 +79,7 @@ class Matcher:
     encoder: Encoder
     parameters: MatcherParameters = field(default_factory=MatcherParameters)
     memory: ReviewedAnswers = field(default_factory=ReviewedAnswers)
+    head: LinearHead | None = None
 
     @property
     def concepts(self) -> tuple[str, ...]:
@@ -83,26 +92,29 @@ class Matcher:
         return {key: i for i, key in enumerate(self.concepts)}
 
     def parts(self, texts: Sequence[str], vectors: Matrix) -> Iterator[tuple[slice, Matrix]]:
-        """Score parts (q, concepts, 3) in the order of ``PARTS``, a slice of queries at a time.
+        """Score parts (q, concepts, p) in the order of ``PARTS``, a slice of queries at a time.
 
         ``vectors`` (q, d) are the texts as ``encoder`` encodes them.
         """
         step = min(_QUERIES_AT_ONCE, max(1, _CELLS_AT_ONCE // max(1, len(self.concepts))))
         for start in range(0, len(texts), step):
             chosen = slice(start, min(start + step, len(texts)))
-            yield chosen, np.moveaxis(self.planes(texts[chosen], vectors[chosen]), 0, 2)
+            planes = self.planes(texts[chosen], vectors[chosen])
+            if self.head is not None:
+                planes = np.concatenate((planes, self.head.part(vectors[chosen])[None]))
+            yield chosen, np.moveaxis(planes, 0, 2)
 
     def planes(self, texts: Sequence[str], vectors: Matrix) -> Matrix:
-        """All parts (3, q, concepts) of so few queries that they may be held at once."""
+        """The pooled parts (3, q, concepts) of so few queries that they may be held at once."""
         best, mean = self.pool.similarities(vectors)
         return np.stack((best, mean, self.lexical.similarity(texts)))
 
     def score(self, texts: Sequence[str], parts: Matrix) -> Matrix:
-        """One score (q, concepts) from parts (q, concepts, 3), reviewers' answers respected."""
-        first, second, third = self.parameters.weights.as_tuple()
-        scores = parts[..., 0] * np.float32(first)
-        scores += parts[..., 1] * np.float32(second)
-        scores += parts[..., 2] * np.float32(third)
+        """One score (q, concepts) from parts (q, concepts, p), reviewers' answers respected."""
+        weights = self.parameters.weights.as_tuple()
+        scores = parts[..., 0] * np.float32(weights[0])
+        for i in range(1, parts.shape[2]):
+            scores += parts[..., i] * np.float32(weights[i])
         self.memory.apply(texts, scores, self.number)
         return scores
 
@@ -115,24 +127,46 @@ class Matcher:
         answers: list[Match] = []
         for chosen, parts in self.parts(texts, vectors):
             scores = self.score(texts[chosen], parts)
-            best = leading(scores, max(top, 2))
+            best = leading(scores, max(top, AMONG))
             leads = np.take_along_axis(scores, best, axis=1)
+            best = best[:, :top]
             shown = np.take_along_axis(parts, best[:, :, None], axis=1)
-            decisions = self.decide(texts[chosen], best[:, 0], leads, shown[:, 0])
-            answers += map(_Answers(self, top).of, texts[chosen], decisions, best, leads, shown)
+            verdicts = self.assess(texts[chosen], best[:, 0], leads, shown[:, 0])
+            answers += map(_Answers(self).of, texts[chosen], verdicts, best, leads, shown)
         return answers
 
-    def decide(
+    def assess(
         self, texts: Sequence[str], first: Numbers, leads: Matrix, parts: Matrix
-    ) -> list[Decision]:
-        """The decision on the concept in column ``first`` (q,) of each text.
+    ) -> list[Verdict]:
+        """The decision on the concept in column ``first`` (q,) of each text, and its probability.
 
-        ``leads`` (q, k) are the highest scores, best first, ``parts`` (q, 3) those of ``first``.
+        ``leads`` (q, k) are the highest scores, best first, 64 of them where there are so many;
+        ``parts`` (q, p) those of ``first``.
         """
-        ahead = leads[:, 0].astype(np.float64)
-        margins = ahead - leads[:, 1] if leads.shape[1] > 1 else ahead
-        found = self.parameters.decide(ahead, margins, parts)
-        return self._as_reviewed(texts, first, found)
+        confidence = self.parameters.confidence
+        told = np.zeros(len(first))
+        if confidence is not None:
+            told = confidence.probabilities(leads, self._shifts[first])
+        found = self._as_reviewed(texts, first, self.parameters.decide(leads, parts, told))
+        known = [None] * len(told) if confidence is None else self._as_known(texts, first, told)
+        return list(zip(found, known, strict=True))
+
+    @cached_property
+    def _shifts(self) -> Figures:
+        """By how much the log-odds of each concept (c,) differ from the rule."""
+        confidence = self.parameters.confidence
+        told = {} if confidence is None else confidence.concepts
+        return np.array([told.get(key, 0.0) for key in self.concepts])
+
+    def _as_known(self, texts: Sequence[str], first: Numbers, told: Figures) -> list[float]:
+        """The probabilities, where reviewers settled a text those that their word leaves."""
+        found = told.tolist()
+        for i, group in self.memory.known(texts):
+            if group in self.memory.foreign:
+                found[i] = 0.0
+            elif self.memory.settles(group, self.concepts[first[i]]):
+                found[i] = 1.0
+        return cast("list[float]", found)
 
     def _as_reviewed(
         self, texts: Sequence[str], first: Numbers, found: list[Decision]
@@ -154,21 +188,21 @@ class _Answers:
     """Columns of a result become answers."""
 
     matcher: Matcher
-    top: int
 
     def of(
-        self, text: str, decision: Decision, best: Numbers, scores: Matrix, parts: Matrix
+        self, text: str, verdict: Verdict, best: Numbers, scores: Matrix, parts: Matrix
     ) -> Match:
         """The answer to one text whose concepts are in the columns ``best`` (k,)."""
+        decision, probability = verdict
         if not text.strip():
             return Match(text, "reject", ())
-        columns = zip(best.tolist(), scores.tolist(), parts.tolist(), strict=True)
+        columns = zip(best.tolist(), scores[: len(best)].tolist(), parts.tolist(), strict=True)
         candidates = tuple(self._candidate(*column) for column in columns)
-        return Match(text, decision, candidates[: self.top])
+        return Match(text, decision, candidates, probability)
 
     def _candidate(self, column: int, score: float, parts: list[float]) -> Candidate:
         key = self.matcher.concepts[column]
-        named = dict(zip(PARTS, parts, strict=True))
+        named = dict(zip(PARTS, parts, strict=False))
         return Candidate(key, self.matcher.labels.get(key, key), score, named)
 
 

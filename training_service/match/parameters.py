@@ -11,12 +11,14 @@ import numpy.typing as npt
 from training_service.domain.judgement import CurvePoint, Decision
 from training_service.domain.vectors import Matrix
 from training_service.errors import ArtifactError, shown
+from training_service.match.confidence import Confidence, Figures, Line
 
-Figures = npt.NDArray[np.float64]
-
-PARTS = ("semantic_max", "semantic_mean", "lexical")
-_SOURCES = ("defaults", "calibrated")
+POOLED_PARTS = ("semantic_max", "semantic_mean", "lexical")
+PARTS = (*POOLED_PARTS, "learned")
+"""The parts of a score; the last one is there where a linear head is."""
+_SCHEMA = 2
 _ROUNDING = 1e-3
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -26,23 +28,23 @@ class PartWeights:
     semantic_max: float = 0.65
     semantic_mean: float = 0.20
     lexical: float = 0.15
+    learned: float = 0.0
 
-    def as_tuple(self) -> tuple[float, float, float]:
+    def as_tuple(self) -> tuple[float, float, float, float]:
         """The weights in the order of ``PARTS``."""
-        return (self.semantic_max, self.semantic_mean, self.lexical)
+        return (self.semantic_max, self.semantic_mean, self.lexical, self.learned)
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where decisions turn, all on cosine scale.
+    """Where decisions turn without enough feedback to calibrate them, all on cosine scale.
 
     The first concept is *accepted* at a score of at least ``accept_score`` that leads the second
     by at least ``accept_margin``; *rejected* when its ``semantic_max`` is under ``semantic`` and
-    its ``lexical`` part under ``lexical``; everything else goes to *review*. ``accept_score`` is
-    ``None`` when no score reached the precision asked for: then nothing is accepted unseen.
+    its ``lexical`` part under ``lexical``; everything else goes to *review*.
     """
 
-    accept_score: float | None = 0.80
+    accept_score: float = 0.80
     accept_margin: float = 0.05
     semantic: float = 0.35
     lexical: float = 0.10
@@ -50,35 +52,52 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class MatcherParameters:
-    """Everything the matcher decides with; ``source`` is ``"defaults"`` or ``"calibrated"``.
+    """Everything the matcher decides with.
 
+    Either ``thresholds``, the documented defaults, or a ``confidence`` fitted to feedback decides.
     ``queries`` is the number of feedback queries behind the figures, ``target_precision`` what was
-    asked for, ``curve`` precision against coverage at the chosen margin.
+    asked for, ``curve`` precision against coverage, its scores probabilities.
     """
 
     weights: PartWeights = field(default_factory=PartWeights)
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    source: str = "defaults"
+    thresholds: Thresholds | None = field(default_factory=Thresholds)
+    confidence: Confidence | None = None
     queries: int = 0
     target_precision: float = 0.95
     curve: tuple[CurvePoint, ...] = ()
 
-    def decide(self, scores: Figures, margins: Figures, parts: Matrix) -> list[Decision]:
-        """The decision on each first concept by its score, its lead on the second, and its parts.
+    @property
+    def source(self) -> str:
+        """``"defaults"`` or ``"calibrated"``."""
+        return "defaults" if self.confidence is None else "calibrated"
 
-        Scores and margins are (q,), ``parts`` (q, 3).
+    def decide(self, leads: Matrix, parts: Matrix, probabilities: Figures) -> list[Decision]:
+        """The decision on the first concept of each query, by what is fitted, else by default.
+
+        ``leads`` (q, k) are scores, best first, ``parts`` (q, p) those of the first concepts,
+        ``probabilities`` (q,) theirs; not read without ``confidence``.
         """
-        limits = self.thresholds
-        rejected = (parts[:, 0] < limits.semantic) & (parts[:, 2] < limits.lexical)
-        accepted = np.zeros(len(scores), dtype=np.bool_)
-        if limits.accept_score is not None:
-            accepted = (scores >= limits.accept_score) & (margins >= limits.accept_margin)
+        if self.confidence is None:
+            rejected, accepted = _by_default(self.thresholds or Thresholds(), leads, parts)
+        else:
+            limit = self.confidence.accept
+            accepted = probabilities >= (np.inf if limit is None else limit)
+            rejected = self.confidence.fitting(leads, parts[:, 0]) < self.confidence.reject
         found = np.select([rejected, accepted], ["reject", "accept"], "review")
         return cast("list[Decision]", found.tolist())
 
     def to_json(self) -> dict[str, Any]:
         """The object that stands in ``thresholds.json``."""
-        return {"schema_version": 1, **asdict(self)}
+        return {"schema_version": _SCHEMA, "source": self.source, **asdict(self)}
+
+
+def _by_default(
+    limits: Thresholds, leads: Matrix, parts: Matrix
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    ahead = leads[:, 0].astype(np.float64)
+    margins = ahead - leads[:, 1] if leads.shape[1] > 1 else ahead
+    rejected = (parts[:, 0] < limits.semantic) & (parts[:, 2] < limits.lexical)
+    return rejected, (ahead >= limits.accept_score) & (margins >= limits.accept_margin)
 
 
 def parameters_from_json(document: object, where: str) -> MatcherParameters:
@@ -89,17 +108,43 @@ def parameters_from_json(document: object, where: str) -> MatcherParameters:
     """
     body = dict(document) if isinstance(document, dict) else {}
     version = body.pop("schema_version", None)
-    if type(version) is not int or version != 1:
-        raise ArtifactError(f"{where}: schema_version {shown(version)}, expected 1")
+    if type(version) is int and version == 1 and "confidence" not in body:
+        body, version = _of_first_schema(body), _SCHEMA
+    if type(version) is not int or version != _SCHEMA:
+        raise ArtifactError(f"{where}: schema_version {shown(version)}, expected {_SCHEMA}")
+    source = body.pop("source", None)
     found = _fields(body, MatcherParameters, where)
-    return MatcherParameters(
+    read = MatcherParameters(
         weights=_weights(found["weights"], f"{where}: weights"),
         thresholds=_thresholds(found["thresholds"], f"{where}: thresholds"),
-        source=_source(found["source"], where),
+        confidence=_confidence(found["confidence"], f"{where}: confidence"),
         queries=_count(found["queries"], f"{where}: queries"),
         target_precision=_number(found["target_precision"], (0, 1), f"{where}: target_precision"),
         curve=_curve(found["curve"], f"{where}: curve"),
     )
+    if source != read.source or (read.thresholds is None) == (read.confidence is None):
+        expected = "defaults with thresholds, or calibrated with a confidence"
+        raise ArtifactError(f"{where}: source is {shown(source)}, expected {expected}")
+    return read
+
+
+def _of_first_schema(body: dict[str, Any]) -> dict[str, Any]:
+    """What earlier versions wrote: no head, no probabilities, thresholds that were calibrated.
+
+    ``accept_score`` was null where nothing was accepted; no score is above one.
+    """
+    weights, limits = body.get("weights"), body.get("thresholds")
+    if not isinstance(weights, dict) or not isinstance(limits, dict):
+        return body
+    if limits.get("accept_score", 0) is None:
+        limits = {**limits, "accept_score": 1, "accept_margin": 1}
+    return {
+        **body,
+        "source": "defaults",
+        "weights": {"learned": 0.0, **weights},
+        "thresholds": limits,
+        "confidence": None,
+    }
 
 
 def _fields(found: object, kind: type, where: str) -> dict[str, object]:
@@ -111,7 +156,7 @@ def _fields(found: object, kind: type, where: str) -> dict[str, object]:
     return found
 
 
-def _number(value: object, limits: tuple[int, int], where: str) -> float:
+def _number(value: object, limits: tuple[float, float], where: str) -> float:
     low, high = limits
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ArtifactError(f"{where} is {shown(value)}, expected {low} to {high}")
@@ -127,13 +172,39 @@ def _weights(document: object, where: str) -> PartWeights:
     return PartWeights(**weights)
 
 
-def _thresholds(document: object, where: str) -> Thresholds:
+def _thresholds(document: object, where: str) -> Thresholds | None:
+    if document is None:
+        return None
     found = _fields(document, Thresholds, where)
-    score = found["accept_score"]
-    others = [name for name in found if name != "accept_score"]
-    limits = {name: _number(found[name], (-1, 1), f"{where}: {name}") for name in others}
-    lowest = None if score is None else _number(score, (-1, 1), f"{where}: accept_score")
-    return Thresholds(lowest, **limits)
+    limits = {name: _number(found[name], (-1, 1), f"{where}: {name}") for name in found}
+    return Thresholds(**limits)
+
+
+def _confidence(document: object, where: str) -> Confidence | None:
+    if document is None:
+        return None
+    found = _fields(document, Confidence, where)
+    concepts = found["concepts"]
+    if not isinstance(concepts, dict):
+        raise ArtifactError(f"{where}: concepts is {shown(concepts)}, expected an object")
+    accept = found["accept"]
+    return Confidence(
+        sharpness=_number(found["sharpness"], (0, _LARGEST), f"{where}: sharpness"),
+        right=_line(found["right"], f"{where}: right"),
+        known=_line(found["known"], f"{where}: known"),
+        accept=None if accept is None else _number(accept, (0, 1), f"{where}: accept"),
+        reject=_number(found["reject"], (0, 1), f"{where}: reject"),
+        concepts={
+            str(key): _number(shift, (-_LARGEST, _LARGEST), f"{where}: concepts: {shown(key)}")
+            for key, shift in concepts.items()
+        },
+    )
+
+
+def _line(document: object, where: str) -> Line:
+    found = _fields(document, Line, where)
+    limits = (-_LARGEST, _LARGEST)
+    return Line(**{name: _number(found[name], limits, f"{where}: {name}") for name in found})
 
 
 def _curve(document: object, where: str) -> tuple[CurvePoint, ...]:
@@ -149,12 +220,6 @@ def _point(document: object, where: str) -> CurvePoint:
         coverage=_number(found["coverage"], (0, 1), f"{where}: coverage"),
         precision=_number(found["precision"], (0, 1), f"{where}: precision"),
     )
-
-
-def _source(value: object, where: str) -> str:
-    if not isinstance(value, str) or value not in _SOURCES:
-        raise ArtifactError(f"{where}: source is {shown(value)}, expected {' or '.join(_SOURCES)}")
-    return value
 
 
 def _count(value: object, where: str) -> int:

@@ -24,6 +24,7 @@ from training_service.judge.cases import notes as case_notes
 from training_service.match.files import MODEL_FOLDER, MatcherFiles
 from training_service.match.matcher import Matcher
 from training_service.match.memory import ReviewedAnswers
+from training_service.match.parameters import MatcherParameters
 from training_service.ports import Clock, Encoder, LoadCheck, ProgressBars, Steps
 from training_service.prepare.splitter import Split, split
 from training_service.prepare.text_vectors import TextVectors
@@ -33,8 +34,9 @@ from training_service.recipes.semantic_inputs import (
     inspect,
     load_inputs,
 )
-from training_service.recipes.semantic_judging import bench, judge, with_replay
-from training_service.recipes.semantic_learning import Material, learn, replay, texts_of_run
+from training_service.recipes.semantic_judging import Judgement, bench, judge, with_replay
+from training_service.recipes.semantic_learning import challenger, learn, shipped
+from training_service.recipes.semantic_material import Material, replay, texts_of_run
 from training_service.recipes.semantic_model import ModelStep
 from training_service.recipes.semantic_parts import Parts, as_served
 from training_service.recipes.semantic_plan import CountKnown, plan_steps
@@ -155,24 +157,27 @@ class SemanticIndex:
         with self._collection(texts.meta, reuse, staging) as collection:
             with steps.step("encode"):
                 material = self._material(inputs, texts, encoder, staging, collection)
-            scorecard, shipped = self._judged(material, past.served, reuse, steps)
+            judged, ships = self._judged(material, past.served, reuse, steps)
             parts = Parts(self._tools.index_builder, self._tools.matcher_files, staging)
             with steps.step("index"):
                 built = parts.index(texts.meta, material, reuse)
             with steps.step("files"):
-                shipped = as_served(shipped, built)
-                parts.files(material, shipped, reuse)
-            if scorecard is not None:
-                scorecard = with_replay(scorecard, replay(material, shipped))
-                scorecard = self._with_cases(scorecard, inputs, shipped, past.served)
+                ships = as_served(ships, built)
+                parts.files(material, ships, judged, reuse)
+            scorecard = None
+            if judged is not None:
+                scorecard = with_replay(judged.scorecard(), replay(material, ships))
+                scorecard = self._with_cases(scorecard, ships, past.served, reuse)
             check(len(texts.meta))
             caches: dict[str, Any] = {}
             if collection is not None:
                 with steps.step("chroma"):
                     caches = _stored(collection, built)
         found = _Findings(fidelity, built.choice)
+        scorecard = None if scorecard is None else found.noted(scorecard)
         return Candidate(
-            scorecard=None if scorecard is None else found.noted(scorecard),
+            scorecard=scorecard,
+            evidence=judged.evidence(scorecard, inputs) if judged and scorecard else None,
             base_model=asdict(inputs.model),
             caches=caches,
             notes=(*inputs.notes, *(() if scorecard else found.notes), *self._tools.trim_cache()),
@@ -208,30 +213,34 @@ class SemanticIndex:
 
     def _judged(
         self, material: Material, served: Served | None, reuse: Reuse, steps: Steps
-    ) -> tuple[Scorecard | None, Matcher]:
-        """The scorecard of what was learned, and the matcher that ships with what it learned."""
+    ) -> tuple[Judgement | None, Matcher]:
+        """What was judged and how, and the matcher that ships with what it learned."""
         inputs = material.inputs
         memory = ReviewedAnswers.of(inputs.feedback.rows)
-        shipped = replace(material.shipped, memory=memory)
         if inputs.mode != "full-train":
-            return None, shipped
+            return None, replace(shipped(material, MatcherParameters()), memory=memory)
         with steps.step("learn"):
-            challenger = learn(material, reuse.parameters)
+            learned = reuse.learned or learn(material)
+            new = challenger(material, learned.parameters)
+            ships = replace(shipped(material, learned.parameters), memory=memory)
         with steps.step("judge"):
             known = material.vectors.encoder if reuse.may("model") else None
             place = bench(material, served, self._tools.matcher_files, known)
-            scorecard = judge(material, challenger, place, self._tools.clock.now())
-        return scorecard, replace(shipped, parameters=challenger.parameters)
+            card = judge(material, new, place, self._tools.clock.now())
+        return Judgement(learned, card, new.head), ships
 
     def _with_cases(
-        self, scorecard: Scorecard, inputs: Inputs, shipped: Matcher, served: Served | None
+        self, scorecard: Scorecard, ships: Matcher, served: Served | None, reuse: Reuse
     ) -> Scorecard:
         """``scorecard`` with the cases that must hold, asked of both sides as they serve."""
-        cases = inputs.cases.cases
+        cases = reuse.inputs.cases.cases
         if not cases:
             return scorecard
-        champion = None if served is None else self._tools.matcher_files.read(served.path)
-        results = answer_cases(cases, shipped, champion)
+        champion = None
+        if served is not None:
+            known = ships.encoder if reuse.may("model") else None
+            champion = self._tools.matcher_files.read(served.path, encoder=known)
+        results = answer_cases(cases, ships, champion)
         return replace(scorecard, cases=results, notes=(*scorecard.notes, *case_notes(results)))
 
 

@@ -45,6 +45,8 @@ class SemanticIndexOptions:
     calibration_folds: int
     min_calibration_queries: int
     target_precision: float
+    learn: Literal["pooled", "head"]
+    learn_budget: float
     recent_days: int
     max_unknown_key_share: float
     feedback_policy: Literal["latest", "votes"]

@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import repeat
 
-from training_service.domain.judgement import ChampionBasis, Scorecard, SliceComparison
+from training_service.domain.evidence import Answered, Evidence, Rung
+from training_service.domain.judgement import (
+    ChampionBasis,
+    Rejection,
+    Scorecard,
+    SliceComparison,
+)
 from training_service.domain.records import IndexRow, LabelledQuery, normalise
 from training_service.domain.run import Served
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
 from training_service.errors import ArtifactError, shown
+from training_service.judge.evidence import answered, evidence
 from training_service.judge.scorers import Outcome, compare, outcomes, summarise
 from training_service.match.files import MatcherFiles
+from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Matcher
 from training_service.match.memory import ReviewedAnswers
 from training_service.ports import Encoder
-from training_service.prepare.splitter import RecentWindow, is_held_out, recent_window
-from training_service.recipes.semantic_learning import Material
+from training_service.prepare.splitter import is_held_out, recent_window
+from training_service.recipes.semantic_inputs import Inputs
+from training_service.recipes.semantic_learning import Learned
+from training_service.recipes.semantic_material import Material
 
 
 @dataclass(frozen=True)
@@ -82,35 +93,82 @@ def _snapshot_groups(served: Served) -> frozenset[str]:
     return frozenset(row.group for row in feedback_from_lines(path.read_bytes(), str(path)))
 
 
-def judge(material: Material, challenger: Matcher, place: Bench, now: datetime) -> Scorecard:
-    """Challenger and champion on the same unseen queries, all of them and the recent ones."""
-    vectors = material.of(place.queries)
-    new = outcomes(challenger, place.queries, vectors)
-    old = None
-    if place.champion is not None:
-        if place.champion.encoder.identity != challenger.encoder.identity:
-            vectors = place.champion.encoder.encode([query.text for query in place.queries])
-        old = outcomes(place.champion, place.queries, vectors)
+@dataclass(frozen=True)
+class Judged:
+    """A scorecard, and what each unseen query was answered by both sides."""
+
+    scorecard: Scorecard
+    answers: tuple[Answered, ...]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the learning side gave, how the challenger was judged, and its head, if it has one."""
+
+    learned: Learned
+    card: Judged
+    head: LinearHead | None
+
+    def scorecard(self) -> Scorecard:
+        """The scorecard, with notes on what was learned and what was rejected."""
+        card = self.card.scorecard
+        return replace(card, notes=(*card.notes, *_told(self.learned.rungs, card.rejection)))
+
+    def evidence(self, scorecard: Scorecard, inputs: Inputs) -> Evidence:
+        """All of it, with the final ``scorecard``."""
+        learned = (self.learned.rungs, self.learned.slips)
+        labels = inputs.canonical.labels
+        return evidence(self.card.answers, learned, self.learned.parameters, scorecard, labels)
+
+
+def judge(material: Material, challenger: Matcher, place: Bench, now: datetime) -> Judged:
+    """Challenger and champion on the same unseen queries, all of them and the recent ones.
+
+    Queries that reviewers said match nothing are asked too, and count for the rejection alone.
+    """
+    foreign = [query for query in material.split.holdout if query.is_foreign]
+    new = outcomes(challenger, place.queries, material.of(place.queries))
+    of_foreign = outcomes(challenger, foreign, material.of(foreign))
+    old = None if place.champion is None else _answered(material, place.champion, place.queries)
     everything = (*material.split.learn, *material.split.holdout)
     window = recent_window(everything, material.inputs.options.recent_days, now)
-    return Scorecard(
+    recent = [window is not None and query.timestamp in window for query in place.queries]
+    card = Scorecard(
         holdout=compare("held-out", new, old) if new else None,
-        recent=_recent(place.queries, new, old, window),
+        recent=_recent(recent, new, old),
         replay=None,
         recent_window=str(window) if window else "no row has a timestamp",
         champion_version=place.version,
         champion_basis=place.basis,
         notes=_notes(material, challenger, place.queries),
+        rejection=_rejection(new, of_foreign),
     )
+    sides = zip(place.queries, new, old or repeat(None, len(new)), recent, strict=True)
+    answers = [
+        answered(query, ours, theirs, is_recent=late) for query, ours, theirs, late in sides
+    ]
+    strangers = zip(foreign, of_foreign, strict=True)
+    answers += [answered(query, found, None, is_recent=False) for query, found in strangers]
+    return Judged(card, tuple(answers))
+
+
+def _answered(
+    material: Material, champion: Matcher, queries: Sequence[LabelledQuery]
+) -> tuple[Outcome, ...]:
+    if champion.encoder.identity == material.vectors.encoder.identity:
+        return outcomes(champion, queries, material.of(queries))
+    return outcomes(champion, queries, champion.encoder.encode([q.text for q in queries]))
+
+
+def _rejection(known: Sequence[Outcome], foreign: Sequence[Outcome]) -> Rejection:
+    rejected = [sum(each.decision == "reject" for each in part) for part in (foreign, known)]
+    return Rejection(len(foreign), rejected[0], len(known), rejected[1])
 
 
 def _recent(
-    queries: Sequence[LabelledQuery],
-    new: Sequence[Outcome],
-    old: Sequence[Outcome] | None,
-    window: RecentWindow | None,
+    is_recent: Sequence[bool], new: Sequence[Outcome], old: Sequence[Outcome] | None
 ) -> SliceComparison | None:
-    chosen = [i for i, q in enumerate(queries) if window is not None and q.timestamp in window]
+    chosen = [i for i, found in enumerate(is_recent) if found]
     if not chosen:
         return None
     champion = None if old is None else [old[i] for i in chosen]
@@ -127,15 +185,27 @@ def _notes(
         notes = [f"weights and thresholds are the defaults: {seen} to calibrate on, not {needed}"]
     else:
         notes = [f"weights and thresholds are calibrated on {seen}, cross-fitted"]
-        if parameters.thresholds.accept_score is None:
+        if parameters.confidence is not None and parameters.confidence.accept is None:
             target = f"precision {parameters.target_precision:g} on unseen feedback"
-            notes.append(f"no score reached {target}: nothing is accepted without review")
+            notes.append(f"nothing reached {target}: nothing is accepted without review")
     known = {normalise(t) for entry in material.inputs.canonical.entries for t in entry.texts}
     verbatim = sum(query.group in known for query in judged)
     if verbatim:
         unseen = f"{verbatim} of {len(judged)} unseen queries"
         notes.append(f"{unseen} stand word for word in the canonical data")
     return tuple(notes)
+
+
+def _told(rungs: Sequence[Rung], rejection: Rejection | None) -> tuple[str, ...]:
+    told = []
+    shipped = [rung.name for rung in rungs if rung.state == "shipped"]
+    if shipped:
+        gave = (f"{rung.name} {rung.top1:.3f}" for rung in rungs if rung.top1 is not None)
+        told.append(f"learner: {shipped[0]}; cross-fitted top-1: {', '.join(gave)}")
+    if rejection is not None and rejection.foreign:
+        foreign = f"{rejection.foreign_rejected} of {rejection.foreign} that match nothing"
+        told.append(f"rejected: {foreign}, {rejection.known_rejected} of {rejection.known} others")
+    return tuple(told)
 
 
 def with_replay(scorecard: Scorecard, found: Sequence[Outcome]) -> Scorecard:

@@ -1,4 +1,4 @@
-"""Feedback becomes a challenger that learned from one side of it alone."""
+"""Inputs and their vectors become matchers that know all of the feedback, or a part of it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ import numpy as np
 
 from training_service.domain.records import FeedbackRow, IndexRow, LabelledQuery, normalise
 from training_service.domain.vectors import Matrix
-from training_service.judge.calibration_rows import CalibrationRows, collect
 from training_service.judge.scorers import Outcome, outcomes
-from training_service.judge.threshold_calibrator import calibrate
 from training_service.match.layers import AddedRows, Ground
 from training_service.match.lexical import SummedProfiles
 from training_service.match.matcher import Matcher, build_matcher, gathered
 from training_service.match.ngrams import Tokens
-from training_service.match.parameters import MatcherParameters
 from training_service.match.pool import ConceptPool
 from training_service.prepare.enricher import index_rows
 from training_service.prepare.splitter import Split, fold_of, is_held_out
 from training_service.prepare.text_vectors import TextVectors
+from training_service.recipes.semantic_head import HeadGround
 from training_service.recipes.semantic_inputs import Inputs
 
 
@@ -67,6 +65,11 @@ class Material:
         return Tokens.of(row.text for row in self.vectors.rows)
 
     @cached_property
+    def heads(self) -> HeadGround:
+        """What heads are fitted on."""
+        return HeadGround(self.vectors.rows, self.vectors.vectors.matrix)
+
+    @cached_property
     def _canonical(self) -> tuple[ConceptPool, SummedProfiles]:
         rows = self.vectors.rows
         places = np.flatnonzero([row.kind == "synonym" for row in rows])
@@ -100,10 +103,15 @@ def texts_of_run(
     others = {query.text for query in queries}
     if inputs.mode == "full-train" and inputs.options.index_form == "merged":
         folds, confirmed = inputs.options.calibration_folds, inputs.feedback.confirmed
-        for knows in (is_learned(inputs), *(_outside(inputs, fold) for fold in range(folds))):
+        parted = (outside(inputs, fold) for fold in range(folds))
+        for knows in (_nothing, is_learned(inputs), *parted):
             rows = rows_with(inputs, (row for row in confirmed if knows(row.group)))
             others.update(row.text for row in rows)
     return rows_with(inputs, inputs.feedback.confirmed), frozenset(others)
+
+
+def _nothing(_group: str) -> bool:
+    return False
 
 
 def is_learned(inputs: Inputs) -> Callable[[str], bool]:
@@ -112,44 +120,10 @@ def is_learned(inputs: Inputs) -> Callable[[str], bool]:
     return lambda group: not is_held_out(group, share)
 
 
-def _outside(inputs: Inputs, fold: int) -> Callable[[str], bool]:
+def outside(inputs: Inputs, fold: int) -> Callable[[str], bool]:
     """Whether a query group may be learned from by what is asked the queries of ``fold``."""
     learned, folds = is_learned(inputs), inputs.options.calibration_folds
     return lambda group: learned(group) and fold_of(group, folds) != fold
-
-
-def learn(material: Material, known: MatcherParameters | None = None) -> Matcher:
-    """The challenger: it has seen the learning side alone, and is calibrated cross-fitted on it.
-
-    Each fold is scored by an index without its own answers, so weights and thresholds rest on
-    queries that no part has seen. ``known`` are those that the same answers gave before.
-    """
-    challenger = material.knowing(is_learned(material.inputs))
-    return replace(challenger, parameters=known or _calibrated(material))
-
-
-def _calibrated(material: Material) -> MatcherParameters:
-    options = material.inputs.options
-    confirmed = sum(1 for query in material.split.learn if query.gold)
-    scored = None
-    if confirmed >= options.min_calibration_queries:
-        scored = _cross_scored(material, options.calibration_folds)
-    parameters = calibrate(
-        scored,
-        target_precision=options.target_precision,
-        min_queries=options.min_calibration_queries,
-    )
-    return replace(parameters, queries=confirmed)
-
-
-def _cross_scored(material: Material, folds: int) -> CalibrationRows:
-    parts: list[CalibrationRows] = []
-    for fold in range(folds):
-        queries = [q for q in material.split.learn if fold_of(q.group, folds) == fold]
-        if queries:
-            matcher = material.knowing(_outside(material.inputs, fold))
-            parts.append(collect(matcher, queries, material.of(queries), fold))
-    return CalibrationRows.join(parts)
 
 
 def replay(material: Material, shipped: Matcher) -> tuple[Outcome, ...]:
@@ -160,5 +134,6 @@ def replay(material: Material, shipped: Matcher) -> tuple[Outcome, ...]:
         material.knowing(lambda _group: True),
         parameters=shipped.parameters,
         memory=shipped.memory,
+        head=shipped.head,
     )
     return outcomes(matcher, queries, material.of(queries))

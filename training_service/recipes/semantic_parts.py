@@ -25,7 +25,8 @@ from training_service.match.files import MatcherFiles
 from training_service.match.matcher import Matcher
 from training_service.match.searched_pool import SearchedPool
 from training_service.recipes.semantic_inputs import Inputs
-from training_service.recipes.semantic_learning import Material
+from training_service.recipes.semantic_judging import Judgement
+from training_service.recipes.semantic_material import Material
 from training_service.recipes.semantic_reuse import Reuse
 from training_service.release.durable import make_folder, write_bytes
 
@@ -47,10 +48,15 @@ class Parts:
             material.vectors.rest_on(built.vectors)
         return built
 
-    def files(self, material: Material, shipped: Matcher, reuse: Reuse) -> None:
+    def files(
+        self, material: Material, shipped: Matcher, judged: Judgement | None, reuse: Reuse
+    ) -> None:
         """Write what else ``shipped`` consists of, what it answers, and the data it is from."""
         has_lexical = reuse.take("lexical", self.staging)
-        self.matcher_files.write(shipped, self.staging, lexical=not has_lexical)
+        judged_head = None if judged is None else judged.head
+        self.matcher_files.write(
+            shipped, self.staging, judged_head=judged_head, lexical=not has_lexical
+        )
         answers = _canaries(material.inputs, shipped)
         write_bytes(self.staging / CANARIES_FILE, canaries_bytes(answers))
         if not reuse.take("snapshot", self.staging):

@@ -13,7 +13,7 @@ from training_service.domain.records import IndexRow, labelled_queries
 from training_service.domain.run import Past
 from training_service.match.files import MODEL_FOLDER
 from training_service.recipes.semantic_inputs import Inputs
-from training_service.recipes.semantic_learning import rows_with, texts_of_run
+from training_service.recipes.semantic_material import rows_with, texts_of_run
 from training_service.recipes.semantic_reuse import Reuse
 
 CountKnown = Callable[[Path, Collection[str]], int | None]

@@ -37,7 +37,15 @@ _CODE = {
         "domain/collection.py",
         "fit/collection_difference.py",
     ),
-    "learn": ("judge", "match", "prepare", "recipes/semantic_learning.py"),
+    "learn": (
+        "fit/head_fit.py",
+        "judge",
+        "match",
+        "prepare",
+        "recipes/semantic_head.py",
+        "recipes/semantic_learning.py",
+        "recipes/semantic_material.py",
+    ),
     "snapshot": ("domain/snapshot.py",),
 }
 _OPTIONS = {
@@ -49,6 +57,8 @@ _OPTIONS = {
         "calibration_folds",
         "min_calibration_queries",
         "target_precision",
+        "learn",
+        "learn_budget",
     ),
 }
 _NEEDS = {

@@ -28,7 +28,12 @@ from training_service.report.markup import (
 from training_service.report.tables import NOTHING, Table, count, figure, p_value, span
 
 _CURVE_ROWS = 21
-_STATES = {"shipped": "✓ shipped", "not better": "✗ not better", "not tried": "· not tried"}
+_STATES = {
+    "shipped": "✓ shipped",
+    "outdone": "↓ outdone",
+    "not better": "✗ not better",
+    "not tried": "· not tried",
+}
 
 
 def thresholds(evidence: Evidence) -> Markup:
@@ -46,7 +51,7 @@ def _curve(evidence: Evidence) -> Markup:
     words = "No point of it keeps the precision asked for, so nothing is accepted unseen."
     if chosen is not None:
         words = (
-            f"Accepting from a score of {chosen.score:.3f} on takes {chosen.coverage:.1%} of the "
+            f"Accepting from probability {chosen.score:.3f} on takes {chosen.coverage:.1%} of the "
             f"queries, at a precision of {chosen.precision:.3f}."
         )
     drawn = precision_coverage(curve, chosen, evidence.target_precision)

@@ -45,7 +45,7 @@ def by_name(evidence: Evidence) -> Markup:
     for words, found in (("Lost", lost), ("Won", won)):
         if found:
             shape = Table(f"{words}: {len(found):,}, the surest first", columns, is_long=True)
-            surest = sorted(found, key=lambda answer: (-answer.probability, answer.query))
+            surest = sorted(found, key=lambda answer: (-(answer.probability or 0.0), answer.query))
             rows = [_flip(each, evidence.labels) for each in surest]
             parts.append(shape.some_of(rows, _MOST_FLIPS, _IN_EVIDENCE))
     words = "Unseen queries that only one of the two answers right at first."
@@ -53,7 +53,9 @@ def by_name(evidence: Evidence) -> Markup:
 
 
 def _flip(answer: Answered, labels: Labels) -> tuple[str, ...]:
-    sure = f"{answer.decision}, {answer.probability:.2f}"
+    sure: str = answer.decision
+    if answer.probability is not None:
+        sure += f", {answer.probability:.2f}"
     theirs = [small(answer.champion_decision)] if answer.champion_decision else []
     return (
         foreign(answer.query),

@@ -19,19 +19,39 @@ from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.matcher_files import VersionMatcherFiles
 from training_service.domain.vectors import Vectors
 from training_service.errors import ArtifactError
+from training_service.match.confidence import Confidence, Line
+from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Match, Matcher
 from training_service.match.memory import ReviewedAnswers
-from training_service.match.parameters import MatcherParameters, PartWeights, Thresholds
+from training_service.match.parameters import PARTS, MatcherParameters, PartWeights
 from training_service.ports import Encoder
 
 FEEDBACK = [yes("bread wizard", "baker"), yes("SWE II", "swe"), no("night shift", "nurse")]
 QUERIES = ["SWE II", "swe ii", "night shift", "lorry", "bread wizzard", "zzz", ""]
+CONFIDENCE = Confidence(
+    sharpness=12.0,
+    right=Line(-0.5, 1.25, 3.0),
+    known=Line(-2.0, 6.0, 1.5),
+    accept=0.7,
+    reject=0.35,
+    concepts={"baker": -0.5},
+)
 PARAMETERS = MatcherParameters(
-    weights=PartWeights(0.5, 0.2, 0.3),
-    thresholds=Thresholds(0.6, 0.02, 0.2, 0.05),
-    source="calibrated",
+    weights=PartWeights(0.4, 0.2, 0.2, 0.2),
+    thresholds=None,
+    confidence=CONFIDENCE,
     queries=77,
 )
+
+
+def head(seed: int) -> LinearHead:
+    """A head over the four concepts of the vocabulary, of its own for each seed."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(scale=4.0, size=(4, 64)).astype(np.float32)
+    return LinearHead(weights, rng.normal(size=4).astype(np.float32))
+
+
+SHIPS, JUDGED = head(1), head(2)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +60,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("version") / "v20261120"
     folder.mkdir()
     write_matcher(built(), folder, FEEDBACK)
+    VersionMatcherFiles().write(built(), folder, judged_head=JUDGED, lexical=False)
     return folder
 
 
@@ -51,9 +72,8 @@ def version(written: Path, tmp_path: Path) -> Path:
 
 def built() -> Matcher:
     """The matcher as it is before it is written."""
-    return replace(
-        hashing_matcher(FEEDBACK), parameters=PARAMETERS, memory=ReviewedAnswers.of(FEEDBACK)
-    )
+    memory = ReviewedAnswers.of(FEEDBACK)
+    return replace(hashing_matcher(FEEDBACK), parameters=PARAMETERS, memory=memory, head=SHIPS)
 
 
 def read(folder: Path) -> Matcher:
@@ -61,10 +81,17 @@ def read(folder: Path) -> Matcher:
     return VersionMatcherFiles().read(folder)
 
 
+def read_canonical(folder: Path) -> Matcher:
+    """The matcher of a folder without what came from feedback, the remembered answers too."""
+    found = VersionMatcherFiles().read(folder, lambda row: row.kind == "synonym")
+    return replace(found, memory=ReviewedAnswers())
+
+
 def assert_alike(found: list[Match], expected: list[Match]) -> None:
     """The same concepts in the same order, decisions, and figures to six digits."""
     for one, other in zip(found, expected, strict=True):
         assert (one.query, one.decision) == (other.query, other.decision)
+        assert one.probability == pytest.approx(other.probability, abs=1e-6)
         named = [(each.id, each.label) for each in one.candidates]
         assert named == [(each.id, each.label) for each in other.candidates]
         for mine, theirs in zip(one.candidates, other.candidates, strict=True):
@@ -73,28 +100,53 @@ def assert_alike(found: list[Match], expected: list[Match]) -> None:
 
 
 def test_what_is_read_answers_as_what_was_written(version: Path) -> None:
-    """Scores, parts, labels, decisions and memory survive the files of a version."""
+    """Scores, parts, labels, decisions, probabilities and memory survive a version's files."""
     answers = read(version).match(QUERIES)
     assert_alike(answers, built().match(QUERIES))
+    assert list(answers[0].candidates[0].parts) == list(PARTS)
     assert [answer.decision for answer in answers][:2] == ["accept", "accept"]
     assert answers[2].candidates[-1].id == "nurse"
     assert read(version).parameters == PARAMETERS
 
 
 def test_rows_that_are_not_kept_leave_no_trace(version: Path) -> None:
-    """Without its feedback rows a version answers as one that was built without them."""
-    found = VersionMatcherFiles().read(version, lambda row: row.kind == "synonym")
-    expected = replace(hashing_matcher(), parameters=PARAMETERS)
+    """Without its feedback rows a version answers as one that was built and fitted without."""
+    found = read_canonical(version)
+    expected = replace(hashing_matcher(), parameters=PARAMETERS, head=JUDGED)
     assert len(found.pool) == len(expected.pool) == 12
-    assert_alike(replace(found, memory=ReviewedAnswers()).match(QUERIES), expected.match(QUERIES))
+    assert_alike(found.match(QUERIES), expected.match(QUERIES))
+    served = replace(read(version), memory=ReviewedAnswers()).match(QUERIES[:1])
+    assert served[0].probability != pytest.approx(found.match(QUERIES[:1])[0].probability)
+
+
+def test_where_no_row_is_left_out_the_head_that_ships_is_read(version: Path) -> None:
+    """A choice of rows that keeps them all gives the matcher that serves, head and all."""
+    for found in (read(version), VersionMatcherFiles().read(version, lambda _row: True)):
+        assert found.head is not None
+        assert np.array_equal(found.head.weights, SHIPS.weights)
+        assert np.array_equal(found.head.bias, SHIPS.bias)
+
+
+def test_without_a_head_there_is_no_file_of_one(version: Path) -> None:
+    """A matcher whose weights leave the learned part out neither writes nor reads a head."""
+    (version / "head.safetensors").unlink()
+    weights = PartWeights(0.5, 0.2, 0.3)
+    pooled = replace(built(), parameters=replace(PARAMETERS, weights=weights), head=None)
+    VersionMatcherFiles().write(pooled, version, lexical=False)
+    assert not (version / "head.safetensors").exists()
+    found = read(version)
+    assert found.head is None
+    assert_alike(found.match(QUERIES), pooled.match(QUERIES))
 
 
 def test_writing_twice_gives_the_same_bytes(version: Path, tmp_path: Path) -> None:
     """The files of a matcher that was read are the files it was read from."""
     again = tmp_path / "again"
     again.mkdir()
-    VersionMatcherFiles().write(read(version), again)
+    judged = read_canonical(version).head
+    VersionMatcherFiles().write(read(version), again, judged_head=judged)
     assert sorted(path.name for path in again.iterdir()) == [
+        "head.safetensors",
         "lexical.safetensors",
         "thresholds.json",
     ]
@@ -120,6 +172,7 @@ FILES = [
     "meta.json",
     "thresholds.json",
     "lexical.safetensors",
+    "head.safetensors",
     "snapshot/feedback.jsonl",
     "model/encoder.json",
 ]
@@ -134,7 +187,9 @@ def test_a_missing_file_is_named(version: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 7, -2, -1000])
-@pytest.mark.parametrize("name", ["lexical.safetensors", "index.faiss", "meta.json"])
+@pytest.mark.parametrize(
+    "name", ["lexical.safetensors", "head.safetensors", "index.faiss", "meta.json"]
+)
 def test_a_truncated_file_is_named(version: Path, name: str, keep: int) -> None:
     """A file cut at any place is refused by name, not read in part."""
     path = version / name
@@ -205,12 +260,12 @@ def test_profiles_that_do_not_fit_are_refused(
 
 
 def test_edited_thresholds_are_refused(version: Path) -> None:
-    """A threshold out of range names the file and the key."""
+    """A limit out of range names the file and the key."""
     path = version / "thresholds.json"
     content = json.loads(path.read_text())
-    content["thresholds"]["semantic"] = 35
+    content["confidence"]["reject"] = 35
     path.write_text(json.dumps(content))
-    with pytest.raises(ArtifactError, match=r"thresholds\.json: thresholds: semantic is 35"):
+    with pytest.raises(ArtifactError, match=r"thresholds\.json: confidence: reject is 35"):
         read(version)
 
 

@@ -6,32 +6,57 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.matchers import hashing_matcher, no, write_matcher, yes
 from tests.support.versions import DAY, draft, promote
 from training_service.cli.main import main
+from training_service.match.confidence import Confidence, Line
+from training_service.match.linear_head import LinearHead
+from training_service.match.matcher import Matcher
+from training_service.match.parameters import MatcherParameters, PartWeights
 from training_service.release.version_manager import VersionManager
 
 FEEDBACK = [yes("SWE II", "swe"), no("night shift", "nurse")]
-HEADER = "query,rank,id,label,score,decision,semantic_max,semantic_mean,lexical"
+HEADER = (
+    "query,rank,id,label,score,decision,semantic_max,semantic_mean,lexical,learned,probability"
+)
 FORMULAS = ["=1+1", "+SUM(A1)", "-2", "@cmd", "\tx", "\rx"]
+
+
+def stored(folder: Path, matcher: Matcher) -> Path:
+    """A new store at ``folder`` with one promoted version, of ``matcher``."""
+    folder.mkdir()
+    manager = VersionManager(folder, FakeClock(DAY))
+    with manager.staging("run-1") as staging:
+        write_matcher(matcher, staging, FEEDBACK)
+        promote(manager, manager.publish(staging, draft(DAY, caches={})).name)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one promoted version of a tiny matcher."""
-    folder = tmp_path_factory.mktemp("match") / "store"
-    folder.mkdir()
-    manager = VersionManager(folder, FakeClock(DAY))
-    with manager.staging("run-1") as staging:
-        write_matcher(hashing_matcher(FEEDBACK), staging, FEEDBACK)
-        promote(manager, manager.publish(staging, draft(DAY, caches={})).name)
-    return folder
+    return stored(tmp_path_factory.mktemp("match") / "store", hashing_matcher(FEEDBACK))
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a head and a confidence that feedback might have given."""
+    rng = np.random.default_rng(1)
+    confidence = Confidence(12.0, Line(0.0, 1.0, 2.0), Line(0.0, 9.0, 1.0), 0.9, 0.1)
+    matcher = replace(
+        hashing_matcher(FEEDBACK),
+        parameters=MatcherParameters(PartWeights(0.4, 0.2, 0.2, 0.2), None, confidence),
+        head=LinearHead(rng.normal(size=(4, 64)).astype(np.float32), np.zeros(4, np.float32)),
+    )
+    return stored(tmp_path_factory.mktemp("learned") / "store", matcher)
 
 
 def run(store: Path, *arguments: str) -> int:
@@ -67,14 +92,33 @@ def test_one_row_per_candidate(store: Path, capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     assert run(store, "--json", "--top", "3", "SWE II") == 0
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"query", "decision", "candidates"}
+    assert set(answer) == {"query", "decision", "probability", "candidates"}
     assert (answer["query"], answer["decision"]) == ("SWE II", "accept")
+    assert answer["probability"] is None
+    assert {(row["learned"], row["probability"]) for row in rows} == {("", "")}
     for row, each in zip(rows[:3], answer["candidates"], strict=True):
         assert set(each) == {"id", "label", "score", "parts"}
         assert (row["id"], row["label"], row["decision"]) == (each["id"], each["label"], "accept")
         figures = {"score": each["score"], **each["parts"]}
         assert {name: float(row[name]) for name in figures} == pytest.approx(figures, abs=1e-6)
     assert rows[0]["label"] == "Software Engineer"
+
+
+def test_what_was_learned_is_told(learned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A head is a part of each candidate, and the first one has its probability."""
+    rows = parsed(matched(learned, ["RN", "", "SWE II"], "--top", "2"))
+    capsys.readouterr()
+    assert run(learned, "--json", "--top", "2", "RN") == 0
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert 0 < answer["probability"] < 1
+    assert float(rows[0]["probability"]) == answer["probability"]
+    for row, each in zip(rows[:2], answer["candidates"], strict=True):
+        assert float(row["learned"]) == pytest.approx(each["parts"]["learned"], abs=1e-6)
+    assert [row["probability"] for row in rows[1:]] == ["", "", "1.000000", ""]
+    assert run(learned, "RN") == 0
+    first, header, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith(f", probability {answer['probability']:.2f}")
+    assert header.split() == ["id", "label", "score", "max", "mean", "lexical", "learned"]
 
 
 def test_a_blank_query_keeps_its_row(store: Path) -> None:

@@ -6,9 +6,11 @@ import json
 import math
 from dataclasses import replace
 
+import pytest
+
 from tests.support.scorecards import against, alone, scorecard, scores
 from training_service.domain.cases import CaseResult
-from training_service.domain.judgement import Interval, Scores
+from training_service.domain.judgement import Interval, Rejection, Scores
 from training_service.domain.scorecard_form import is_scorecard
 from training_service.judge.metrics import metrics
 
@@ -34,6 +36,7 @@ def test_a_first_run_has_figures_and_no_champion() -> None:
         "recent_window": "no row has a timestamp",
         "replay": None,
         "champion": None,
+        "rejection": None,
         "cases": None,
         "notes": ["defaults"],
     }
@@ -92,9 +95,39 @@ def test_a_mode_that_does_not_judge_has_no_figures() -> None:
         "recent": None,
         "replay": None,
         "champion": None,
+        "rejection": None,
         "cases": None,
         "notes": [],
     }
+
+
+def test_rejection_has_recall_and_precision() -> None:
+    """Of ten foreign queries six were rejected, and two known ones beside them."""
+    card = scorecard(alone("held-out", 50, 60))
+    found = metrics(replace(card, rejection=Rejection(10, 6, 60, 2)))
+    assert found["rejection"] == {
+        "foreign": 10,
+        "foreign_rejected": 6,
+        "known": 60,
+        "known_rejected": 2,
+        "recall": 0.6,
+        "precision": 0.75,
+    }
+    assert is_scorecard(found)
+
+
+@pytest.mark.parametrize("found", [Rejection(0, 0, 60, 2), Rejection(0, 0, 0, 0)])
+def test_without_foreign_queries_rejection_has_no_shares(found: Rejection) -> None:
+    """What was lost is counted, and neither recall nor precision is made up."""
+    told = metrics(replace(scorecard(alone("held-out", 50, 60)), rejection=found))["rejection"]
+    assert (told["recall"], told["precision"]) == (None, None)
+    assert (told["known"], told["known_rejected"]) == (found.known, found.known_rejected)
+
+
+def test_rejecting_nothing_has_no_precision() -> None:
+    """Foreign queries that all went through give a recall of nought."""
+    found = Rejection(10, 0, 60, 0)
+    assert (found.recall, found.precision) == (0.0, None)
 
 
 def test_cases_are_counted_and_the_failing_named() -> None:

@@ -7,15 +7,16 @@ import pytest
 
 from training_service.domain.vectors import Matrix
 from training_service.judge import weight_fit
-from training_service.judge.weight_fit import Flags, Weights, fit_weights
+from training_service.judge.weight_fit import Flags, Weights, fit_sharpness, fit_weights
 
 PRIOR = np.array([26.0, 8.0, 6.0])
+LEARNED_PRIOR = np.array([10.0, 1.0, 8.0, 10.0])
 
 
-def drawn(weights: tuple[float, float, float], count: int, seed: int) -> tuple[Matrix, Flags]:
+def drawn(weights: tuple[float, ...], count: int, seed: int) -> tuple[Matrix, Flags]:
     """Queries of 12 candidates whose gold one is drawn by the logit of ``weights``."""
     rng = np.random.default_rng(seed)
-    parts = rng.uniform(0, 1, size=(count, 12, 3)).astype(np.float32)
+    parts = rng.uniform(0, 1, size=(count, 12, len(weights))).astype(np.float32)
     noise = rng.gumbel(size=(count, 12))
     winner = np.argmax(parts @ np.array(weights) + noise, axis=1)
     return parts, np.arange(12) == winner[:, None]
@@ -28,7 +29,7 @@ def none_of(gold: Flags) -> Flags:
 
 def slope(weights: Weights, x: Matrix, wanted: Flags, part: int) -> float:
     """The central difference of the loss along one weight."""
-    step = np.zeros(3)
+    step = np.zeros(len(weights))
     step[part] = 1e-5
     there, _ = weight_fit._loss(weights + step, x.astype(float), wanted)  # noqa: SLF001 -- the gradient is not to be seen from outside
     back, _ = weight_fit._loss(weights - step, x.astype(float), wanted)  # noqa: SLF001 -- same
@@ -36,17 +37,18 @@ def slope(weights: Weights, x: Matrix, wanted: Flags, part: int) -> float:
 
 
 @pytest.mark.parametrize("scale", [1.0, 40.0])
-def test_the_gradient_is_that_of_the_loss(scale: float) -> None:
+@pytest.mark.parametrize("parts", [1, 3, 4])
+def test_the_gradient_is_that_of_the_loss(scale: float, parts: int) -> None:
     """At any weights, far ones included, the gradient is the slope of finite differences."""
     rng = np.random.default_rng(1)
-    x = rng.uniform(-1, 1, size=(7, 5, 3)).astype(np.float32)
+    x = rng.uniform(-1, 1, size=(7, 5, parts)).astype(np.float32)
     wanted = rng.uniform(size=(7, 5)) < 0.3
     wanted[:, 2] = True
-    weights = np.array([3.0, 0.5, 1.5]) * scale
+    weights = np.array([3.0, 0.5, 1.5, 2.0])[:parts] * scale
 
     _, gradient = weight_fit._loss(weights, x.astype(float), wanted)  # noqa: SLF001 -- see slope
 
-    expected = [slope(weights, x, wanted, part) for part in range(3)]
+    expected = [slope(weights, x, wanted, part) for part in range(parts)]
     assert gradient == pytest.approx(expected, abs=1e-6)
 
 
@@ -63,6 +65,31 @@ def test_known_weights_are_recovered() -> None:
     parts, gold = drawn((4.0, 12.0, 9.0), 4000, seed=2)
     fitted = fit_weights(parts, gold, none_of(gold))
     assert fitted == pytest.approx([4.0, 12.0, 9.0], abs=0.8)
+
+
+@pytest.mark.parametrize("truth", [(4.0, 12.0, 9.0, 2.0), (10.0, 1.0, 1.0, 15.0)])
+def test_known_weights_are_recovered_with_a_learned_part(truth: tuple[float, ...]) -> None:
+    """Four parts are weighed as three are."""
+    parts, gold = drawn(truth, 4000, seed=2)
+    assert fit_weights(parts, gold, none_of(gold)) == pytest.approx(truth, abs=0.9)
+
+
+@pytest.mark.parametrize(("parts", "prior"), [(1, PRIOR[:1]), (3, PRIOR), (4, LEARNED_PRIOR)])
+def test_each_number_of_parts_has_its_prior(parts: int, prior: Weights) -> None:
+    """Without rows the weights are those of the prior for that many parts."""
+    empty = np.zeros((0, 5, parts), dtype=np.float32)
+    nothing = np.zeros((0, 5), dtype=np.bool_)
+    assert np.array_equal(fit_weights(empty, nothing, nothing), prior)
+
+
+def test_a_single_part_is_made_as_sharp_as_it_tells() -> None:
+    """A part alone gets a weight that grows with how well it tells the concepts apart."""
+    sharp, flat = (
+        fit_weights(parts, gold, none_of(gold))
+        for parts, gold in (drawn((w,), 1000, seed=9) for w in (30.0, 5.0))
+    )
+    assert sharp == pytest.approx([30], abs=3)
+    assert flat == pytest.approx([5], abs=1)
 
 
 def test_no_weight_is_negative() -> None:
@@ -121,3 +148,34 @@ def test_the_same_rows_give_the_same_weights() -> None:
     first = fit_weights(parts, gold, none_of(gold))
     assert np.array_equal(first, fit_weights(parts, gold, none_of(gold)))
     assert np.array_equal(fit_weights(parts[:0], gold[:0], gold[:0]), PRIOR)
+
+
+def test_sharpness_keeps_the_direction() -> None:
+    """Whatever was drawn, the weights stay in the proportion that was given, or the prior's."""
+    parts, gold = drawn((1.0, 30.0, 2.0, 3.0), 500, seed=10)
+    given = np.array([1.0, 2.0, 3.0, 4.0])
+    for found, direction in (
+        (fit_sharpness(parts, gold, none_of(gold)), LEARNED_PRIOR),
+        (fit_sharpness(parts, gold, none_of(gold), given), given),
+    ):
+        assert found / found.sum() == pytest.approx(direction / direction.sum())
+
+
+@pytest.mark.parametrize("times", [0.3, 3.0])
+def test_sharpness_is_as_great_as_feedback_asks_for(times: float) -> None:
+    """Where the direction is the truth its length is recovered."""
+    truth = LEARNED_PRIOR * times
+    parts, gold = drawn(tuple(truth.tolist()), 3000, seed=11)
+    found = fit_sharpness(parts, gold, none_of(gold))
+    assert found == pytest.approx(truth, rel=0.1)
+
+
+def test_wrong_verdicts_bend_no_sharpness() -> None:
+    """With one verdict in ten thrown at random only the length of the weights changes."""
+    parts, gold = drawn((10.0, 1.0, 8.0, 10.0), 1000, seed=12)
+    rng = np.random.default_rng(13)
+    thrown = rng.uniform(size=(1000, 1)) < 0.1
+    noisy = np.where(thrown, rng.permuted(gold, axis=1), gold)
+    clean, bent = (fit_sharpness(parts, each, none_of(each)) for each in (gold, noisy))
+    assert bent / bent.sum() == pytest.approx(clean / clean.sum())
+    assert bent.sum() < clean.sum()

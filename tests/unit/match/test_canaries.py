@@ -11,7 +11,9 @@ from tests.support.matchers import VOCABULARY
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.domain.canary_answers import CanaryAnswer
 from training_service.domain.records import FeedbackRow, IndexRow
-from training_service.match.canaries import ask_canaries, canary_faults
+from training_service.match.canaries import SCORE_TOLERANCE, ask_canaries, canary_faults
+from training_service.match.confidence import Confidence, Line
+from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Matcher, build_matcher
 from training_service.match.memory import ReviewedAnswers
 from training_service.match.parameters import MatcherParameters, PartWeights, Thresholds
@@ -55,7 +57,7 @@ class Tilted(HashingEncoder):
         (replace(matcher(), encoder=Tilted(64)), "cosine 0.99"),
         (replace(matcher(), parameters=MatcherParameters(PartWeights(0.5, 0.5, 0.0))), "scores"),
         (
-            replace(matcher(), parameters=MatcherParameters(thresholds=Thresholds(None))),
+            replace(matcher(), parameters=MatcherParameters(thresholds=Thresholds(1.0))),
             "decided review, expected accept",
         ),
         (
@@ -108,3 +110,42 @@ def test_a_decision_within_the_tolerance_of_a_threshold_may_turn() -> None:
     )
     assert canary_faults(near, ANSWERS[:1]) == []
     assert len(canary_faults(far, ANSWERS[:1])) == 1
+
+
+def calibrated(accept: float | None, head_scale: float = 1.0) -> Matcher:
+    """The matcher with a head, deciding by probability."""
+    confidence = Confidence(
+        sharpness=12.0,
+        right=Line(0.0, 1.0, 2.0),
+        known=Line(0.0, 9.0, 1.0),
+        accept=accept,
+        reject=0.1,
+    )
+    parameters = MatcherParameters(
+        PartWeights(0.4, 0.2, 0.2, 0.2), thresholds=None, confidence=confidence
+    )
+    weights = np.random.default_rng(3).normal(scale=3.0, size=(4, 64)).astype(np.float32)
+    head = LinearHead(np.float32(head_scale) * weights, np.zeros(4, dtype=np.float32))
+    return replace(matcher(), parameters=parameters, head=head)
+
+
+def test_a_matcher_that_learned_agrees_with_itself_alone() -> None:
+    """Canaries ask the head and the probabilities too: another head or limit shows."""
+    answers = ask_canaries(calibrated(0.5), TEXTS)
+    assert "accept" in {answer.decision for answer in answers}
+    assert canary_faults(calibrated(0.5), answers) == []
+    assert any("scores" in fault.problem for fault in canary_faults(calibrated(0.5, 2.0), answers))
+    faults = canary_faults(calibrated(None), answers)
+    assert any("decided review, expected accept" in fault.problem for fault in faults)
+
+
+def test_a_probability_within_the_tolerance_of_its_limit_may_turn() -> None:
+    """A limit that the probability reaches when its score moves by 1e-4 decides either way."""
+    (asked,) = calibrated(0.5).match(TEXTS[:1])
+    assert asked.probability is not None
+    answers = ask_canaries(calibrated(asked.probability), TEXTS[:1])
+    assert answers[0].decision == "accept"
+    # By the lead alone a score moves the log-odds by twice as much as it moves itself.
+    steps = asked.probability * (1 - asked.probability) * SCORE_TOLERANCE * 2
+    assert canary_faults(calibrated(asked.probability + steps), answers) == []
+    assert len(canary_faults(calibrated(asked.probability + 100 * steps), answers)) == 1

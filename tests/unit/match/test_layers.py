@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from training_service.domain.vectors import Matrix
 from training_service.match import layers as module
 from training_service.match.layers import AddedRows, Ground, OtherProfiles
 from training_service.match.lexical import LexicalProfiles
+from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Matcher, build_matcher, gathered
 
 ENCODER = HashingEncoder(16)
@@ -102,3 +104,24 @@ def test_concepts_spelt_anew_leave_the_others_alone() -> None:
     assert np.array_equal(before[:, [0, 2]], after[:, [0, 2]])
     assert after[:, 1, 2] == pytest.approx(anew.similarity(queries)[:, 0])
     assert after[1, 1, 2] == 0 < before[1, 1, 2]
+
+
+def test_a_head_is_asked_beside_the_layers() -> None:
+    """A layer changes the pooled parts alone: a head, before or after it, is the fourth part."""
+    rows = rows_of([("c1", "nurse"), ("c2", "baker"), ("c3", "night")], "synonym")
+    base = gathered(rows, vectors_of(rows))
+    rng = np.random.default_rng(1)
+    weights = rng.normal(scale=5.0, size=(3, 16)).astype(np.float32)
+    head = LinearHead(weights, rng.normal(size=3).astype(np.float32))
+    more = rows_of([("c2", "night baker")], "feedback")
+    layer = AddedRows.of(base, more, vectors_of(more))
+    queries = ["nurse", "night baker"]
+
+    pooled = parts_of(Ground(Matcher(*base, LABELS, ENCODER), queries).under(layer), queries)
+    under = replace(Ground(Matcher(*base, LABELS, ENCODER), queries).under(layer), head=head)
+    over = Ground(Matcher(*base, LABELS, ENCODER, head=head), queries).under(layer)
+
+    for found in (under, over):
+        parts = parts_of(found, queries)
+        assert np.array_equal(parts[..., :3], pooled)
+        assert np.array_equal(parts[..., 3], head.part(ENCODER.encode(queries)))

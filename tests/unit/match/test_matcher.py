@@ -19,6 +19,7 @@ from tests.support.matchers import (
 from training_service.domain.records import IndexRow
 from training_service.domain.vectors import unit_rows
 from training_service.match import matcher as module
+from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import leading
 from training_service.match.parameters import MatcherParameters, PartWeights, Thresholds
 from training_service.match.pool import ConceptPool
@@ -32,10 +33,11 @@ def cos(degrees: float) -> float:
 
 
 def decided(
-    parameters: MatcherParameters, score: float, margin: float, parts: tuple[float, float, float]
+    parameters: MatcherParameters, score: float, second: float, parts: tuple[float, float, float]
 ) -> str:
     """The decision on one first concept."""
-    (found,) = parameters.decide(np.array([score]), np.array([margin]), np.array([parts]))
+    leads = np.array([[score, second]])
+    (found,) = parameters.decide(leads, np.array([parts]), np.zeros(1))
     return found
 
 
@@ -86,6 +88,27 @@ def test_the_score_blends_the_parts_by_weight() -> None:
             assert each.score == pytest.approx(0.2 * best + 0.3 * mean + 0.5 * lexical, abs=1e-6)
         scores = [each.score for each in answer.candidates]
         assert scores == sorted(scores, reverse=True)
+
+
+def test_a_head_is_one_more_part() -> None:
+    """With a head each candidate shows what it says, and the score counts it by its weight."""
+    rng = np.random.default_rng(5)
+    weights = rng.normal(scale=3.0, size=(4, 64)).astype(np.float32)
+    head = LinearHead(weights, rng.normal(size=4).astype(np.float32))
+    parameters = MatcherParameters(weights=PartWeights(0.2, 0.1, 0.3, 0.4))
+    pooled = replace(hashing_matcher(), parameters=parameters)
+    logits = pooled.encoder.encode(QUERIES).astype(float) @ weights.T.astype(float) + head.bias
+    odds = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    answers = replace(pooled, head=head).match(QUERIES)
+    for answer, without, row in zip(answers, pooled.match(QUERIES), odds, strict=True):
+        former = {each.id: each for each in without.candidates}
+        for each in answer.candidates:
+            learned = each.parts["learned"]
+            assert learned == pytest.approx(
+                max(0.0, 1 + row[pooled.number[each.id]] / 20), abs=1e-5
+            )
+            assert each.parts == pytest.approx({**former[each.id].parts, "learned": learned})
+            assert each.score == pytest.approx(former[each.id].score + 0.4 * learned, abs=1e-5)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=12), st.data())
@@ -139,30 +162,23 @@ def test_a_single_concept_leads_by_its_whole_score() -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "margin", "parts", "decision"),
+    ("score", "second", "parts", "decision"),
     [
-        (0.80, 0.05, (0.9, 0.9, 0.9), "accept"),
-        (0.7999, 0.05, (0.9, 0.9, 0.9), "review"),
-        (0.80, 0.0499, (0.9, 0.9, 0.9), "review"),
-        (0.80, 0.05, (0.3499, 0.9, 0.0999), "reject"),
-        (0.80, 0.05, (0.35, 0.9, 0.0999), "accept"),
-        (0.80, 0.05, (0.3499, 0.9, 0.10), "accept"),
-        (0.10, 0.0, (0.35, 0.0, 0.0), "review"),
-        (0.10, 0.0, (0.0, 0.0, 0.10), "review"),
+        (0.80, 0.75, (0.9, 0.9, 0.9), "accept"),
+        (0.7999, 0.70, (0.9, 0.9, 0.9), "review"),
+        (0.80, 0.7501, (0.9, 0.9, 0.9), "review"),
+        (0.80, 0.75, (0.3499, 0.9, 0.0999), "reject"),
+        (0.80, 0.75, (0.35, 0.9, 0.0999), "accept"),
+        (0.80, 0.75, (0.3499, 0.9, 0.10), "accept"),
+        (0.10, 0.10, (0.35, 0.0, 0.0), "review"),
+        (0.10, 0.10, (0.0, 0.0, 0.10), "review"),
     ],
 )
-def test_decisions_turn_at_their_limits(
-    score: float, margin: float, parts: tuple[float, float, float], decision: str
+def test_default_decisions_turn_at_their_limits(
+    score: float, second: float, parts: tuple[float, float, float], decision: str
 ) -> None:
     """At a limit the better decision holds, just under it the worse one."""
-    assert decided(MatcherParameters(), score, margin, parts) == decision
-
-
-def test_without_an_accept_score_nothing_is_accepted() -> None:
-    """When no score was precise enough even a perfect one goes to review."""
-    strict = MatcherParameters(thresholds=Thresholds(accept_score=None))
-    assert decided(strict, 1.0, 1.0, (1.0, 1.0, 1.0)) == "review"
-    assert decided(strict, 0.0, 0.0, (0.1, 0.1, 0.0)) == "reject"
+    assert decided(MatcherParameters(), score, second, parts) == decision
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\t\n", "\u3000"])

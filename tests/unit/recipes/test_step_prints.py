@@ -46,6 +46,8 @@ def test_inputs_reach_the_steps_that_read_them(
     ("option", "value", "expected"),
     [
         ("target_precision", 0.5, {"learn"}),
+        ("learn", "pooled", {"learn"}),
+        ("learn_budget", 1.0, {"learn"}),
         ("index_type", "pq", {"index"}),
         ("encoder_precision", "int8", {"model", "index", "chroma", "learn"}),
         ("index_form", "joined", {"rows", "index", "lexical", "chroma", "learn", "snapshot"}),

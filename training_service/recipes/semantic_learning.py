@@ -1,0 +1,179 @@
+"""Feedback becomes a challenger that learned from one side of it, by the simplest learner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from training_service.domain.evidence import Rung, Slip
+from training_service.domain.records import LabelledQuery
+from training_service.judge.calibration_rows import CalibrationRows, collect
+from training_service.judge.ladder import Tried, choose, not_tried
+from training_service.judge.slips import find_slips
+from training_service.judge.threshold_calibrator import CrossScored, Fit, calibrate
+from training_service.judge.weight_fit import WITH_HEAD, fit_sharpness, fit_weights
+from training_service.match.linear_head import LinearHead
+from training_service.match.matcher import Matcher
+from training_service.match.parameters import MatcherParameters, PartWeights
+from training_service.prepare.splitter import fold_of
+from training_service.recipes.semantic_material import Material, is_learned, outside
+
+HEAD = "head"
+_LITERAL = "the nearest canonical text"
+_POOLED = "nearest text, centroid and spelling of the canonical texts, weighed by feedback"
+_ANSWERS = "the same, with confirmed queries as further texts"
+_HEADED = "the same, and a linear head on the embeddings of texts and confirmed queries"
+_WEIGHED = "the same, with the weights of all four parts fitted to feedback"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the learning side gave: parameters, a rung for each learner, doubtful answers."""
+
+    parameters: MatcherParameters
+    rungs: tuple[Rung, ...] = ()
+    slips: tuple[Slip, ...] = ()
+
+
+def learn(material: Material) -> Learned:
+    """The parameters and the learner that the learning side speaks for, cross-fitted on it.
+
+    Each fold is scored by an index and a head without its own answers, so weights, probabilities
+    and the choice of a learner rest on queries that no part has seen.
+    """
+    options = material.inputs.options
+    confirmed = sum(1 for query in material.split.learn if query.gold)
+    if confirmed < options.min_calibration_queries:
+        target = options.target_precision
+        return Learned(MatcherParameters(queries=confirmed, target_precision=target))
+    return _Climb(material).learned()
+
+
+def challenger(material: Material, parameters: MatcherParameters) -> Matcher:
+    """What has seen the learning side alone, with the ``parameters`` that it gave."""
+    knows = is_learned(material.inputs)
+    found = replace(material.knowing(knows), parameters=parameters)
+    return _with_head(material, found, knows)
+
+
+def shipped(material: Material, parameters: MatcherParameters) -> Matcher:
+    """What knows every answer, with ``parameters`` that the learning side gave."""
+    found = replace(material.shipped, parameters=parameters)
+    return _with_head(material, found, lambda _group: True)
+
+
+def _with_head(material: Material, found: Matcher, knows: Callable[[str], bool]) -> Matcher:
+    if not found.parameters.weights.learned:
+        return found
+    return replace(found, head=material.heads.fit(knows))
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """Every learner on every query of the learning side, cross-fitted by query group."""
+
+    material: Material
+
+    def learned(self) -> Learned:
+        """The parameters of the learner that ships, and what there is to tell."""
+        options = self.material.inputs.options
+        steps = self._steps()
+        ladder = choose([step.tried() for step in steps])
+        chosen = next(step for step in steps if step.name == ladder.chosen)
+        parameters = calibrate(
+            chosen.rows,
+            self.material.heads.concepts,
+            target_precision=options.target_precision,
+            min_queries=options.min_calibration_queries,
+            fit=chosen.fit,
+        )
+        why = self._why_no_head()
+        rungs = (*ladder.rungs, *([not_tried(HEAD, _HEADED, why)] if why else ()))
+        return Learned(parameters, rungs, self._slips(chosen))
+
+    def _steps(self) -> list[_Step]:
+        began_s = time.monotonic()
+        canonical = self._scored(lambda _fold: self.material.knowing(lambda _group: False))
+        pooled_s = time.monotonic() - began_s
+        has_head = not self._why_no_head()
+        began_s = time.monotonic()
+        answers = self._scored(self._headed if has_head else self._answered)
+        head_s = time.monotonic() - began_s
+        steps = [
+            _Step("literal", _LITERAL, canonical.first_part()),
+            _Step("pooled", _POOLED, canonical, pooled_s),
+            _Step("answers", _ANSWERS, answers.pooled(), pooled_s, is_floor=True),
+        ]
+        if has_head:
+            steps.append(_Step(HEAD, _HEADED, answers, head_s, fit_sharpness))
+            steps.append(_Step("weighed head", _WEIGHED, answers, head_s))
+        return steps
+
+    def _scored(self, matcher_of: Callable[[int], Matcher]) -> CalibrationRows:
+        parts: list[CalibrationRows] = []
+        for fold, queries in self._folds():
+            vectors = self.material.of(queries)
+            parts.append(
+                collect(matcher_of(fold), queries, vectors, fold, self.material.heads.kin)
+            )
+        return CalibrationRows.join(parts)
+
+    def _folds(self) -> list[tuple[int, list[LabelledQuery]]]:
+        folds = self.material.inputs.options.calibration_folds
+        parted: dict[int, list[LabelledQuery]] = {fold: [] for fold in range(folds)}
+        for query in self.material.split.learn:
+            parted[fold_of(query.group, folds)].append(query)
+        return [(fold, queries) for fold, queries in parted.items() if queries]
+
+    def _answered(self, fold: int) -> Matcher:
+        return self.material.knowing(outside(self.material.inputs, fold))
+
+    def _headed(self, fold: int) -> Matcher:
+        head: LinearHead = self.material.heads.fit(outside(self.material.inputs, fold))
+        parameters = MatcherParameters(
+            weights=PartWeights(*(WITH_HEAD / WITH_HEAD.sum()).tolist())
+        )
+        return replace(self._answered(fold), head=head, parameters=parameters)
+
+    def _why_no_head(self) -> str:
+        """Why no head is tried, or nothing."""
+        options, heads = self.material.inputs.options, self.material.heads
+        if options.learn == "pooled":
+            return "switched off: learn is pooled"
+        if options.index_form != "synonyms":
+            return f"index_form {options.index_form} has one text a concept"
+        needed_s = heads.seconds(options.calibration_folds + 2)
+        if needed_s > options.learn_budget:
+            budget = f"the budget is {options.learn_budget:g} s"
+            return f"{len(heads.concepts)} concepts would take about {needed_s:.0f} s, {budget}"
+        return ""
+
+    def _slips(self, chosen: _Step) -> tuple[Slip, ...]:
+        queries = [query for _, part in self._folds() for query in part]
+        lines = {(row.group, row.key): row.line for row in self.material.inputs.feedback.rows}
+        scored = CrossScored.of(chosen.rows, fit=chosen.fit)
+        concepts = self.material.heads.concepts
+        return find_slips(chosen.rows, queries, (scored.leads, scored.picked), concepts, lines)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A learner that scored ``rows`` and gets its weights by ``fit``."""
+
+    name: str
+    what: str
+    rows: CalibrationRows
+    seconds: float = 0.0
+    fit: Fit = fit_weights
+    is_floor: bool = False
+
+    def tried(self) -> Tried:
+        """How it did on the queries that reviewers speak of."""
+        scored = CrossScored.of(self.rows, fit=self.fit)
+        confirmed, surprise = self.rows.gold.any(axis=1), scored.surprise()
+        right = scored.unseen().right[confirmed]
+        told = surprise[~np.isnan(surprise)]
+        return Tried(self.name, self.what, right, told, self.seconds, is_floor=self.is_floor)
