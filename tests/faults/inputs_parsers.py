@@ -159,7 +159,7 @@ PARSERS = (
     ),
     Parser(
         "thresholds.json",
-        st.one_of(_json_file(seeds.PARAMETERS_SEED), _json_file(seeds.DEFAULT_PARAMETERS_SEED)),
+        st.one_of(*map(_json_file, seeds.PARAMETERS_SEEDS)),
         _parameters,
         sound.parameters,
         place=r"thresholds\.json",

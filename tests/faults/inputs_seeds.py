@@ -119,6 +119,24 @@ PARAMETERS_SEED = json.dumps(
     indent=1,
 ).encode()
 DEFAULT_PARAMETERS_SEED = json.dumps(MatcherParameters().to_json(), indent=1).encode()
+FIRST_PARAMETERS_SEED = json.dumps(
+    {
+        "schema_version": 1,
+        "source": "calibrated",
+        "weights": {"semantic_max": 0.5, "semantic_mean": 0.3, "lexical": 0.2},
+        "thresholds": {
+            "accept_score": None,
+            "accept_margin": 0.1,
+            "semantic": 0.3,
+            "lexical": 0.05,
+        },
+        "queries": 321,
+        "target_precision": 0.9,
+        "curve": [{"score": 0.9, "coverage": 0.1, "precision": 1.0}],
+    },
+    indent=1,
+).encode()
+PARAMETERS_SEEDS = (PARAMETERS_SEED, DEFAULT_PARAMETERS_SEED, FIRST_PARAMETERS_SEED)
 SNAPSHOT_SEED = feedback_lines(
     [
         FeedbackRow("sr. swe", "swe", True, datetime(2026, 11, 20, 12, 0, tzinfo=UTC)),
