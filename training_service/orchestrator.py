@@ -21,14 +21,7 @@ from typing import Any, Generic
 from training_service.domain.evidence import Evidence
 from training_service.domain.judgement import Held, Promoted, Verdict, verdict_name
 from training_service.domain.plan import RunPlan, closing_steps
-from training_service.domain.run import (
-    BuildMode,
-    Candidate,
-    Finding,
-    Past,
-    RunReport,
-    Unchanged,
-)
+from training_service.domain.run import BuildMode, Candidate, Finding, Past, RunReport, Unchanged
 from training_service.judge.evaluation_gate import GatePolicy, force, judge
 from training_service.judge.metrics import metrics
 from training_service.ports import (
@@ -61,10 +54,6 @@ Pages = Callable[[Path, Draft, Evidence | None], None]
 """Writes what people read of a build into its folder."""
 
 
-def _no_pages(_staging: Path, _draft: Draft, _evidence: Evidence | None) -> None:
-    """Write nothing."""
-
-
 @dataclass(frozen=True)
 class Request:
     """How a person asked: ``force_reason`` overrules the gate; ``rebuild`` redoes known work."""
@@ -78,8 +67,8 @@ class Request:
 class ReleaseTools:
     """What versions are made, kept and put in service with.
 
-    Without a ``hook`` nobody is told, without ``pruning`` every version stays; ``pages`` writes
-    what people read.
+    Without a ``hook`` nobody is told, without ``pruning`` every version stays, and without
+    ``pages`` nothing is written for people to read.
     """
 
     versions: VersionManager
@@ -88,7 +77,7 @@ class ReleaseTools:
     hook: ReloadHook | None
     probe: VersionProbe
     pruning: Callable[[], Pruned] | None = None
-    pages: Pages = _no_pages
+    pages: Pages | None = None
 
 
 @dataclass(frozen=True)
@@ -188,7 +177,8 @@ class TrainingOrchestrator(Generic[P]):
             draft = self._draft(run, candidate, card)
             with run.journal.step("publish"):
                 write_json(staging / METRICS_FILE, card)
-                self._pages(staging, draft, candidate.evidence)
+                if self._pages is not None:
+                    self._pages(staging, draft, candidate.evidence)
                 info = self._versions.publish(staging, draft)
         return info, verdict, card
 

@@ -187,24 +187,23 @@ def orchestrator(
     from training_service.orchestrator import ReleaseTools, TrainingOrchestrator
     from training_service.ports import no_progress_bars
 
-    recipes = {"semantic-index": semantic_index}
+    make = {"semantic-index": semantic_index}[config.recipe]
     policy = GatePolicy(
         min_accuracy=config.min_accuracy,
         min_queries=config.min_holdout_queries,
         max_regression=config.max_regression,
     )
-    by = f"full-train as {account()}"  # the one mode that promotes
-    versions, hook = version_manager(config, by), reload_hook(config)
+    versions = version_manager(config, f"full-train as {account()}")  # the mode that promotes
     release = ReleaseTools(
         versions,
         partial(store_lock, config),
-        service_change(config, versions, hook),
+        service_change(config, versions, hook := reload_hook(config)),
         hook,
         VersionProcess(),
         automatic_pruning(config, versions),
         write_pages,
     )
-    recipe = recipes[config.recipe](config, progress or no_progress_bars)
+    recipe = make(config, progress or no_progress_bars)
     return TrainingOrchestrator(recipe, release, policy, SystemClock())
 
 

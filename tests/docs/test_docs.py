@@ -17,27 +17,16 @@ from typer.main import get_command
 
 from training_service import errors
 from training_service.cli.commands import app
+from training_service.domain import judgement
 from training_service.domain.evidence import EVIDENCE_FILE
 from training_service.domain.index_meta import CHROMA_FOLDER, INDEX_FILE, META_FILE
-from training_service.domain.judgement import (
-    Held,
-    HoldKind,
-    Promoted,
-    PromotionKind,
-    Scores,
-    verdict_name,
-)
+from training_service.domain.judgement import Held, Promoted, Scores, verdict_name
 from training_service.domain.records import labelled_queries
 from training_service.domain.snapshot import SNAPSHOT_FOLDER
 from training_service.ingest.amendments import Amendment, amendments_file, line_of
 from training_service.ingest.canonical_loader import load_canonical
 from training_service.ingest.feedback_processor import FeedbackRules, load_feedback
-from training_service.match.files import (
-    HEAD_FILE,
-    LEXICAL_FILE,
-    MODEL_FOLDER,
-    THRESHOLDS_FILE,
-)
+from training_service.match import files as parts_of
 from training_service.match.parameters import PARTS, MatcherParameters, Thresholds
 from training_service.orchestrator import METRICS_FILE
 from training_service.prepare.splitter import recent_window, split
@@ -55,7 +44,7 @@ PAGES = sorted(
     for path in ROOT.rglob("*.md")
     if not any(part in SKIPPED or part[0] == "." for part in path.relative_to(ROOT).parts)
 )
-BY_RUN: tuple[PromotionKind, ...] = ("first", "passed", "forced")
+BY_RUN: tuple[judgement.PromotionKind, ...] = ("first", "passed", "forced")
 # No TrainError stands behind these: success, the gate's no, two kept codes, signals.
 OTHER_CODES = {"0", "4", "17", "129, 130, 143", "141"}
 
@@ -244,7 +233,7 @@ def test_verdicts_are_all_explained() -> None:
     text = _text(ROOT / "docs" / "how-it-decides.md")
     rows = _table(text, "| verdict | meaning |")
     promoted = {verdict_name(Promoted(kind, ())) for kind in BY_RUN}
-    held = {verdict_name(Held(kind, ())) for kind in get_args(HoldKind)}
+    held = {verdict_name(Held(kind, ())) for kind in get_args(judgement.HoldKind)}
     assert {row[0].strip("`") for row in rows} == promoted | held | {"unchanged"}
 
 
@@ -293,9 +282,10 @@ def test_figures_of_the_terminal_picture_are_those_of_the_sample_data() -> None:
 
 def test_layout_of_a_version_names_its_parts() -> None:
     """README and architecture name every file that a version is made of."""
-    parts = [MANIFEST_FILE, INDEX_FILE, META_FILE, METRICS_FILE, THRESHOLDS_FILE, LEXICAL_FILE]
-    parts += [HEAD_FILE, EVIDENCE_FILE, REPORT_FILE]
-    parts += [f"{folder}/" for folder in (MODEL_FOLDER, CHROMA_FOLDER, SNAPSHOT_FOLDER)]
+    parts = [MANIFEST_FILE, INDEX_FILE, META_FILE, METRICS_FILE, EVIDENCE_FILE, REPORT_FILE]
+    parts += [parts_of.THRESHOLDS_FILE, parts_of.LEXICAL_FILE, parts_of.HEAD_FILE]
+    folders = (parts_of.MODEL_FOLDER, CHROMA_FOLDER, SNAPSHOT_FOLDER)
+    parts += [f"{folder}/" for folder in folders]
     for page in (README, ROOT / "docs" / "architecture.md"):
         assert [part for part in parts if part not in _text(page)] == []
 

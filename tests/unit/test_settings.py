@@ -180,24 +180,6 @@ def test_every_older_name_is_read(tmp_path: Path) -> None:
     assert set(LEGACY_VARIABLES.values()) == environ.keys() - {"HOME"}
 
 
-@pytest.mark.parametrize(
-    ("written", "seconds"),
-    [("90s", 90), ("10m", 600), ("1.5h", 5400), ("2M", 120), ("45", 45), (" 5m ", 300), ("0", 0)],
-)
-def test_a_budget_is_a_time(tmp_path: Path, written: str, seconds: float) -> None:
-    """Seconds, minutes and hours are told by their letter; a bare number is seconds."""
-    assert load(tmp_path, {"TRAIN_LEARN_BUDGET": written}).config.learn_budget == seconds
-
-
-@pytest.mark.parametrize(
-    "written", ["10 minutes", "m", "-1s", "inf", "nan", "infh", "1d", "1e400"]
-)
-def test_what_is_no_time_is_refused(tmp_path: Path, written: str) -> None:
-    """A budget that is no finite time from 0 on is refused, and the line says what is taken."""
-    (fault,) = refused({"environment": {"TRAIN_LEARN_BUDGET": written}}, tmp_path).faults
-    assert "expected a time such as 90s, 10m or 1h" in str(fault)
-
-
 def test_new_name_wins_over_the_older_one_and_says_so(tmp_path: Path) -> None:
     """Two names that disagree are noted; two that agree are not worth a word."""
     differ = load(tmp_path, {"MIN_ACCURACY": "0.5", "TRAIN_MIN_ACCURACY": "0.6"})

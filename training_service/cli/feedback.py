@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -87,14 +87,15 @@ def undo(
 
     before = _amendments(config)
     lines = _lines(before, asked, rows)
-    if dry_run:
-        done = make(before)
-        frame.answer(_record(done, lines), _told(done, is_done=False), *_places(lines))
-        return
+    done = make(before) if dry_run else _appended(config, make)
+    tell = frame.answer if dry_run else frame.report
+    tell(_record(done, lines), _told(done, is_done=not dry_run), *_places(lines))
+
+
+def _appended(config: TrainingConfig, make: Callable[[Amendments], Amendment]) -> Amendment:
     from training_service.adapters.amendments_file import AmendmentsFile
 
-    done = AmendmentsFile(config.feedback_file).append(make)
-    frame.report(_record(done, lines), _told(done, is_done=True), *_places(lines))
+    return AmendmentsFile(config.feedback_file).append(make)
 
 
 def _check_question(

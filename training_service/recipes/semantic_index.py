@@ -164,10 +164,7 @@ class SemanticIndex:
             with steps.step("files"):
                 ships = as_served(ships, built)
                 parts.files(material, ships, judged, reuse)
-            scorecard = None
-            if judged is not None:
-                scorecard = with_replay(judged.scorecard(), replay(material, ships))
-                scorecard = self._with_cases(scorecard, ships, past.served, reuse)
+            scorecard = self._scorecard(judged, material, ships, past.served, reuse)
             check(len(texts.meta))
             caches: dict[str, Any] = {}
             if collection is not None:
@@ -229,10 +226,18 @@ class SemanticIndex:
             card = judge(material, new, place, self._tools.clock.now())
         return Judgement(learned, card, new.head), ships
 
-    def _with_cases(
-        self, scorecard: Scorecard, ships: Matcher, served: Served | None, reuse: Reuse
-    ) -> Scorecard:
-        """``scorecard`` with the cases that must hold, asked of both sides as they serve."""
+    def _scorecard(
+        self,
+        judged: Judgement | None,
+        material: Material,
+        ships: Matcher,
+        served: Served | None,
+        reuse: Reuse,
+    ) -> Scorecard | None:
+        """What was ``judged``, with replay and the cases, asked of both sides as they serve."""
+        if judged is None:
+            return None
+        scorecard = with_replay(judged.scorecard(), replay(material, ships))
         cases = reuse.inputs.cases.cases
         if not cases:
             return scorecard

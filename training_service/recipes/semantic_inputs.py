@@ -184,7 +184,7 @@ def _feedback(options: SemanticIndexOptions, canonical: Canonical) -> Feedback:
 def _cases(options: SemanticIndexOptions, canonical: Canonical) -> Cases:
     if options.cases is None:
         return Cases()
-    is_required = options.cases != DEFAULT_FILE.absolute()
+    is_required = options.cases.parts[-len(DEFAULT_FILE.parts) :] != DEFAULT_FILE.parts
     return load_cases(options.cases, canonical.labels, is_required=is_required)
 
 

@@ -38,6 +38,7 @@ _CODE = {
         "fit/collection_difference.py",
     ),
     "learn": (
+        "domain/evidence.py",
         "fit/head_fit.py",
         "judge",
         "match",
@@ -45,6 +46,7 @@ _CODE = {
         "recipes/semantic_head.py",
         "recipes/semantic_learning.py",
         "recipes/semantic_material.py",
+        "release/evidence_file.py",
     ),
     "snapshot": ("domain/snapshot.py",),
 }

@@ -28,8 +28,7 @@ TEMPORARY_SUFFIX = ".tmp"
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 NO_SUCH_RENAME = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
-_MAX_JSON_BYTES = 64 * 1024 * 1024
-_LARGE_BYTES = 64 * 1024 * 1024
+_MAX_JSON_BYTES = _LARGE_BYTES = 64 * 1024 * 1024
 _OF_THE_DISK = frozenset(
     {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
@@ -84,11 +83,7 @@ def write_stream(
 ) -> None:
     """Like ``write_bytes`` for content too large to hold: ``put`` hands it to its argument.
 
-    Room for ``least_bytes``, no more than will come, is taken at the start: so many bytes are
-    then written several times as fast, and a disk that is too full for them says so at once.
-
-    Raises:
-        StorageError: as ``write_bytes`` does.
+    Room for ``least_bytes``, no more than will come, is taken at the start, which is faster.
     """
     with storage_errors("write", path), _aside(path) as temporary:
         _write_new_by(temporary, put, least_bytes)

@@ -16,6 +16,8 @@ from training_service.cli.lazy import LazyGroup
 
 ROOT = Path(__file__).parents[3]
 
+GROUPS = {"versions", "cases", "feedback", "cache"}
+
 
 @pytest.mark.parametrize("app", [commands.app, versions.app], ids=["train", "versions"])
 def test_every_place_holds_the_command_of_its_name(app: typer.Typer) -> None:
@@ -26,7 +28,7 @@ def test_every_place_holds_the_command_of_its_name(app: typer.Typer) -> None:
     for name, command in group.commands.items():
         assert command.name == name
         assert command.help
-        assert isinstance(command, TyperGroup) == (name in {"versions", "cache"})
+        assert isinstance(command, TyperGroup) == (name in GROUPS)
 
 
 def test_a_group_of_another_kind_keeps_its_own_commands() -> None:
