@@ -163,10 +163,11 @@ def test_damage_to_a_head_stops_what_would_use_it(muddled: World) -> None:
         assert "head.safetensors" in done.error_lines[0]
 
 
-def test_a_verdict_turned_round_is_listed(muddled: World) -> None:
-    """A rejection of what is plainly right is among the slips, with its line in the file."""
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_verdict_turned_round_is_listed(muddled: World, *, is_held: bool) -> None:
+    """A wrong confirmation is among the slips, with its line, on whichever side it stands."""
     known, said = noisy()
-    turned = next(i for i, each in enumerate(said) if not held_out(each.query))
+    turned = next(i for i, each in enumerate(said) if held_out(each.query) == is_held)
     keys = list(known)
     wrong = keys[(keys.index(said[turned].key) + 5) % len(keys)]
     given = [*said[:turned], Answer(said[turned].query, wrong), *said[turned + 1 :]]

@@ -123,6 +123,16 @@ class CrossScored:
             logits[part] = rows.parts[part].astype(np.float64) @ weights
         return cls(rows, *_ranked(logits), sharpness)
 
+    @classmethod
+    def by(cls, rows: CalibrationRows, weights: Weights) -> CrossScored:
+        """Score ``rows`` by ``weights`` (p,) that saw none of them; they give logits."""
+        return cls(rows, *_ranked(rows.parts.astype(np.float64) @ weights), 1.0)
+
+    @property
+    def ranked(self) -> tuple[Figures, Numbers]:
+        """The logits, and which candidates they are of."""
+        return self.leads, self.picked
+
     def unseen(self) -> Unseen:
         """The first concept of every query."""
         rows, first = self.rows, self.picked[:, :1]

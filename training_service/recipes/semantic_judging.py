@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import repeat
 
-from training_service.domain.evidence import Answered, Evidence, Rung
+from training_service.domain.evidence import Answered, Evidence, Rung, Slip
 from training_service.domain.judgement import (
     ChampionBasis,
     Rejection,
@@ -27,7 +27,7 @@ from training_service.match.memory import ReviewedAnswers
 from training_service.ports import Encoder
 from training_service.prepare.splitter import is_held_out, recent_window
 from training_service.recipes.semantic_inputs import Inputs
-from training_service.recipes.semantic_learning import Learned
+from training_service.recipes.semantic_learning import Learned, held_slips
 from training_service.recipes.semantic_material import Material
 
 
@@ -95,10 +95,11 @@ def _snapshot_groups(served: Served) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Judged:
-    """A scorecard, and what each unseen query was answered by both sides."""
+    """A scorecard, what each unseen query was answered by both sides, and doubtful answers."""
 
     scorecard: Scorecard
     answers: tuple[Answered, ...]
+    slips: tuple[Slip, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ class Judgement:
 
     def evidence(self, scorecard: Scorecard, inputs: Inputs) -> Evidence:
         """All of it, with the final ``scorecard``."""
-        learned = (self.learned.rungs, self.learned.slips)
+        # What was learned before may come with slips of the held-out side, found anew here.
+        known = {(slip.query, slip.key): slip for slip in (*self.learned.slips, *self.card.slips)}
+        slips = sorted(known.values(), key=lambda slip: (-slip.doubt, slip.query, slip.key))
+        learned = (self.learned.rungs, tuple(slips))
         labels = inputs.canonical.labels
         return evidence(self.card.answers, learned, self.learned.parameters, scorecard, labels)
 
@@ -149,7 +153,7 @@ def judge(material: Material, challenger: Matcher, place: Bench, now: datetime) 
     ]
     strangers = zip(foreign, of_foreign, strict=True)
     answers += [answered(query, found, None, is_recent=False) for query, found in strangers]
-    return Judged(card, tuple(answers))
+    return Judged(card, tuple(answers), held_slips(material, challenger))
 
 
 def _answered(

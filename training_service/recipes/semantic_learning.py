@@ -12,7 +12,7 @@ from training_service.domain.evidence import Rung, Slip
 from training_service.domain.records import LabelledQuery
 from training_service.judge.calibration_rows import CalibrationRows, collect
 from training_service.judge.ladder import Tried, choose, not_tried
-from training_service.judge.slips import find_slips
+from training_service.judge.slips import Lines, find_slips
 from training_service.judge.threshold_calibrator import CrossScored, Fit, calibrate
 from training_service.judge.weight_fit import WITH_HEAD, fit_sharpness, fit_weights
 from training_service.match.linear_head import LinearHead
@@ -63,6 +63,21 @@ def shipped(material: Material, parameters: MatcherParameters) -> Matcher:
     """What knows every answer, with ``parameters`` that the learning side gave."""
     found = replace(material.shipped, parameters=parameters)
     return _with_head(material, found, lambda _group: True)
+
+
+def held_slips(material: Material, judged: Matcher) -> tuple[Slip, ...]:
+    """The doubtful answers of the held-out side, of which the ``judged`` matcher knows none."""
+    queries, confidence = material.split.holdout, judged.parameters.confidence
+    if confidence is None or not queries:
+        return ()
+    rows = collect(judged, queries, material.of(queries), 0)
+    weights = np.array(judged.parameters.weights.as_tuple())[: rows.parts.shape[2]]
+    scored = CrossScored.by(rows, weights * confidence.sharpness)
+    return find_slips(rows, queries, scored.ranked, material.heads.concepts, _lines(material))
+
+
+def _lines(material: Material) -> Lines:
+    return {(row.group, row.key): row.line for row in material.inputs.feedback.rows}
 
 
 def _with_head(material: Material, found: Matcher, knows: Callable[[str], bool]) -> Matcher:
@@ -153,10 +168,9 @@ class _Climb:
 
     def _slips(self, chosen: _Step) -> tuple[Slip, ...]:
         queries = [query for _, part in self._folds() for query in part]
-        lines = {(row.group, row.key): row.line for row in self.material.inputs.feedback.rows}
         scored = CrossScored.of(chosen.rows, fit=chosen.fit)
-        concepts = self.material.heads.concepts
-        return find_slips(chosen.rows, queries, (scored.leads, scored.picked), concepts, lines)
+        concepts, lines = self.material.heads.concepts, _lines(self.material)
+        return find_slips(chosen.rows, queries, scored.ranked, concepts, lines)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""A data set made harder -> what becomes of foreign queries, turned verdicts and less feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from benchmarks.quality_figures import interval, right, top1
+from benchmarks.quality_worlds import Trained, Trial, flipped, questions, thinned, train
+from training_service.domain.records import normalise
+
+REMOVED = 27
+FLIPPED = 0.1
+SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
+_SEEDS = (5, 6, 7)
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where trials are trained, with one cache for all, and how many draws are made."""
+
+    folder: Path
+    draws: int
+
+    def train(self, trial: Trial, name: str, *options: str) -> Trained:
+        """Train ``trial`` in the folder of that name."""
+        return train(trial, self.folder / trial.name / name, self.folder / "cache", *options)
+
+
+def scope(data: Path, place: Place) -> list[Figures]:
+    """Foreign queries rejected and known ones lost, with 27 intents that are no concepts."""
+    found = []
+    for draw in range(place.draws):
+        trial = questions(data, REMOVED, f"scope {draw}")
+        done = place.train(trial, f"scope-{draw}")
+        truth = [bool(gold) for _, gold in trial.asked]
+        rejected = [answer.decision == "reject" for answer in done.answers]
+        foreign = [out for out, is_known in zip(rejected, truth, strict=True) if not is_known]
+        known = [out for out, is_known in zip(rejected, truth, strict=True) if is_known]
+        hits = right(done.answers, trial)
+        lost = sum(hit and out for hit, out in zip(hits, rejected, strict=True))
+        found.append(
+            {
+                "draw": draw,
+                "foreign": len(foreign),
+                "foreign_rejected": round(sum(foreign) / len(foreign), 4),
+                "foreign_rejected_ci95": interval(sum(foreign), len(foreign)),
+                "known": len(known),
+                "known_lost": round(sum(known) / len(known), 4),
+                "right_lost": round(lost / len(known), 4),
+                "known_top1": round(sum(hits) / len(known), 4),
+            }
+        )
+    return found
+
+
+def flips(trial: Trial, place: Place) -> list[Figures]:
+    """Loss of top-1 with one verdict in ten turned round, and how many are listed as slips."""
+    clean = top1(place.train(trial, "default").answers, trial)
+    found = []
+    for seed in _SEEDS[: place.draws]:
+        noisy, turned = flipped(trial, FLIPPED, seed)
+        done = place.train(noisy, f"flips-{seed}")
+        slips = cast("list[dict[str, str]]", done.evidence()["slips"])
+        listed = {(normalise(slip["query"]), slip["key"]) for slip in slips}
+        share = top1(done.answers, noisy)
+        found.append(
+            {
+                "seed": seed,
+                "top1": round(share, 4),
+                "loss": round(clean - share, 4),
+                "rows": len(noisy.feedback),
+                "flips": len(turned),
+                "listed": len(listed),
+                "flips_listed": len(listed & turned),
+                "share_of_flips": round(len(listed & turned) / max(1, len(turned)), 4),
+            }
+        )
+    return found
+
+
+def curve(trial: Trial, place: Place) -> list[Figures]:
+    """Top-1 on all that is asked against the share of the feedback that is given."""
+    found = []
+    for share in SHARES:
+        thin = thinned(trial, share)
+        done = place.train(thin, "default" if share == 1 else f"curve-{share:g}")
+        hits = sum(right(done.answers, thin))
+        found.append(
+            {
+                "share": share,
+                "rows": len(thin.feedback),
+                "top1": round(hits / len(thin.asked), 4),
+                "top1_ci95": interval(hits, len(thin.asked)),
+            }
+        )
+    return found
+
+
+def plot(curves: dict[str, Sequence[Figures]], target: Path) -> None:
+    """Draw the learning curves of all data sets, with their 95 % intervals."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    mpl.use("Agg")
+    figure, axes = plt.subplots(figsize=(7, 4.5))
+    for name, points in curves.items():
+        rows = [point["rows"] for point in points]
+        axes.plot(rows, [point["top1"] for point in points], marker="o", label=name)
+        low, high = zip(*(point["top1_ci95"] for point in points), strict=True)
+        axes.fill_between(rows, low, high, alpha=0.15)
+    axes.set_xlabel("feedback rows")
+    axes.set_ylabel("top-1 on unseen queries")
+    axes.set_xscale("symlog", linthresh=100)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(target)
