@@ -33,6 +33,7 @@ os.environ.update(
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
+        "OPENBLAS_THREAD_TIMEOUT": "4",  # as `train` has it: idle threads that spin take cores
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_OFFLINE": "1",
         "XDG_CACHE_HOME": _caches.name,
