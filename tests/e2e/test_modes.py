@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.worlds import World, answers, copy_of, tree, vocabulary
 
-SUBJECTS = ["canonical data", "feedback", "base model", "store", "ML service"]
+SUBJECTS = ["canonical data", "feedback", "cases", "base model", "store", "ML service"]
 FILES = {
     "canaries.json",
     "index.faiss",

@@ -58,8 +58,8 @@ def test_verify_tells_how_much_it_looked_at(served: World) -> None:
 
 def test_verify_finds_what_bytes_do_not_tell(served: World) -> None:
     """Limits that were changed together with the manifest are found by the canaries alone."""
-    limits = {"accept_score": 1.0, "accept_margin": 0.9, "semantic": 0.9, "lexical": 0.9}
-    rewrite(served, "thresholds.json", {"thresholds": limits})
+    limits = served.read(str(served.latest), "thresholds.json")["confidence"]
+    rewrite(served, "thresholds.json", {"confidence": {**limits, "accept": None, "reject": 1.0}})
     shutil.rmtree(served.store / "promotions")  # which pin the manifest as well
     assert served.train("versions", "verify", "--quick").code == 0
     done = served.train("versions", "verify", "--json")

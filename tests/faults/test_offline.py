@@ -27,6 +27,7 @@ import ctypes, os
 if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):  # CLONE_NEWNET
     raise OSError(ctypes.get_errno(), "no namespace")
 """
+PAGES = frozenset({"report.html", "evidence.json", "model/README.md"})  # with times in them
 PASSING = {"run_id", "created_at", "sequence", "version", "parent", "self_sha256"}
 COMMANDS = (
     ("full-train",),
@@ -170,13 +171,15 @@ def content(world: World, version: str) -> dict[str, Any]:
         for path in files
         if path.relative_to(folder).parts[0] != "chroma"
     }
+    found = {name: digest for name, digest in found.items() if name not in PAGES}
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     caches = {
         name: {key: fact for key, fact in facts.items() if key != "files"}
         for name, facts in manifest["caches"].items()
     }
     kept = {key: fact for key, fact in manifest.items() if key not in PASSING}
-    return {**found, "manifest.json": {**kept, "caches": caches}}
+    files_kept = {name: each for name, each in manifest["files"].items() if name not in PAGES}
+    return {**found, "manifest.json": {**kept, "files": files_kept, "caches": caches}}
 
 
 def need_namespace() -> None:

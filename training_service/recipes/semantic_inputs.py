@@ -197,6 +197,9 @@ def inspect(options: SemanticIndexOptions, models: ModelManager) -> tuple[Findin
         findings.append(_look("cases", lambda: _tell_cases(options, found[0])))
     else:
         findings.append(Finding("feedback", "warning", "not read: its keys need canonical data"))
+        findings.append(
+            Finding("cases", "warning", "not read: their concepts need canonical data")
+        )
     findings.append(_look("base model", lambda: _tell_model(options, models)))
     return tuple(findings)
 

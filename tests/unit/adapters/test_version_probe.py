@@ -99,9 +99,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "the model gives vectors of 64, the index holds 128",
     ),
     "limit out of range": (
-        lambda v: edit(v / "thresholds.json", lambda c: c["thresholds"].update(semantic=7)),
+        lambda v: edit(v / "thresholds.json", lambda c: c["confidence"].update(accept=7)),
         "load check",
-        "semantic is 7, expected -1 to 1",
+        "accept is 7, expected 0 to 1",
     ),
     "weights": (
         lambda v: edit(v / "thresholds.json", lambda c: c["weights"].update(lexical=0.9)),
@@ -109,7 +109,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "expected 1",
     ),
     "limit moved": (
-        lambda v: edit(v / "thresholds.json", lambda c: c["thresholds"].update(accept_score=1)),
+        lambda v: edit(v / "thresholds.json", lambda c: c["confidence"].update(reject=1)),
         "canary",
         "decided",
     ),
