@@ -21,7 +21,7 @@ from training_service.ingest.plain_yaml import (
     described,
     parse,
 )
-from training_service.ingest.source import Source, read_source, refused
+from training_service.ingest.source import Source, is_absent, read_source, refused
 from training_service.observability import get_logger
 
 DEFAULT_FILE = Path("configs/cases.yaml")
@@ -70,7 +70,7 @@ def load_cases(
         ResourceLimitError: the file is larger than ``max_bytes``.
         StorageError: the file system refused to read it.
     """
-    if not is_required and _is_absent(path):
+    if not is_required and is_absent(path):
         return Cases(source=str(path))
     source = read_source(path, _KIND, max_bytes=max_bytes)
     concepts = _Concepts(labels, of)
@@ -83,17 +83,6 @@ def load_cases(
         raise refused(_KIND, reader.faults)
     log.info("cases.loaded", source=source.name, cases=len(found))
     return Cases(tuple(found), str(path))
-
-
-def _is_absent(path: Path) -> bool:
-    """Whether nothing at all stands at ``path``; a dangling link is something."""
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
 
 
 def _root(source: Source) -> Value:

@@ -14,7 +14,7 @@ from training_service.ingest.feedback_findings import Findings
 from training_service.ingest.feedback_policy import Policy, settle, voter
 from training_service.ingest.feedback_rows import NO_CONCEPT, KnownRows, Vocabulary, known_rows
 from training_service.ingest.feedback_table import Table, read_table
-from training_service.ingest.source import DEFAULT_MAX_BYTES, place_name, read_source
+from training_service.ingest.source import DEFAULT_MAX_BYTES, is_absent, place_name, read_source
 from training_service.observability import get_logger
 
 MIN_ROWS_TO_DOUBT = 20
@@ -129,7 +129,7 @@ def read_feedback(
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Reading | None:
     """Every row of the file as it counts, ``None`` when there is no file; raises as the load."""
-    if _is_absent(path):
+    if is_absent(path):
         return None
     source = read_source(path, _KIND, max_bytes=max_bytes, may_grow=True)
     table = read_table(source.name, source.text())
@@ -170,14 +170,3 @@ def _note_reviewer(known: KnownRows, max_share: float, findings: Findings) -> No
     name, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
     if count > max_share * total:
         findings.add("one_reviewer", found=f"{count} of {total} by {shown(name)}")
-
-
-def _is_absent(path: Path) -> bool:
-    """Whether nothing at all stands at ``path``; a dangling link is something."""
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return False

@@ -32,6 +32,17 @@ _SPECIAL = (
 )
 
 
+def is_absent(path: Path) -> bool:
+    """Whether nothing at all stands at ``path``; a dangling link is something."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 @dataclass(frozen=True)
 class Source:
     """The bytes of one input file; ``kind`` says what it is for ("canonical data")."""

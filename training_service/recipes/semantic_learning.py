@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -168,9 +169,8 @@ class _Climb:
 
     def _slips(self, chosen: _Step) -> tuple[Slip, ...]:
         queries = [query for _, part in self._folds() for query in part]
-        scored = CrossScored.of(chosen.rows, fit=chosen.fit)
         concepts, lines = self.material.heads.concepts, _lines(self.material)
-        return find_slips(chosen.rows, queries, scored.ranked, concepts, lines)
+        return find_slips(chosen.rows, queries, chosen.scored.ranked, concepts, lines)
 
 
 @dataclass(frozen=True)
@@ -184,10 +184,14 @@ class _Step:
     fit: Fit = fit_weights
     is_floor: bool = False
 
+    @cached_property
+    def scored(self) -> CrossScored:
+        """Its rows by weights of the other folds."""
+        return CrossScored.of(self.rows, fit=self.fit)
+
     def tried(self) -> Tried:
         """How it did on the queries that reviewers speak of."""
-        scored = CrossScored.of(self.rows, fit=self.fit)
-        confirmed, surprise = self.rows.gold.any(axis=1), scored.surprise()
-        right = scored.unseen().right[confirmed]
+        confirmed, surprise = self.rows.gold.any(axis=1), self.scored.surprise()
+        right = self.scored.unseen().right[confirmed]
         told = surprise[~np.isnan(surprise)]
         return Tried(self.name, self.what, right, told, self.seconds, is_floor=self.is_floor)
