@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from training_service.domain.inert_files import MODULES_FILE, code_problem, module_faults
@@ -49,11 +49,22 @@ def write_card(model_dir: Path, text: str) -> None:
     """
     path = model_dir / CARD_FILE
     try:
-        path.unlink(missing_ok=True)
-        with path.open("xb") as file:
-            file.write(text.encode())
+        # Opened first and named through its descriptor: a link planted there leads nowhere.
+        folder = os.open(model_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _replace(folder, CARD_FILE, text.encode())
+        finally:
+            os.close(folder)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}", hint="check the store") from error
+
+
+def _replace(folder: int, name: str, data: bytes) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(name, flags, 0o644, dir_fd=folder), "wb") as file:
+        file.write(data)
 
 
 def model_digests(model: ResolvedModel, source: Path) -> dict[str, str]:

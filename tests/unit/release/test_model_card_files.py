@@ -12,6 +12,7 @@ from tests.support.clock import FakeClock
 from tests.support.vector_stores import Copies, Loads
 from tests.support.versions import DAY, draft, fill
 from training_service.domain.model import BASE_CARD_FILE, CARD_FILE, EncoderChoice, folder_digest
+from training_service.errors import StorageError
 from training_service.fit.model_folder import write_card
 from training_service.release.durable import write_json
 from training_service.release.verification import Verification
@@ -82,3 +83,26 @@ def test_a_new_card_leaves_the_earlier_version_alone(tmp_path: Path) -> None:
     write_card(later, "the second")
     assert (earlier / CARD_FILE).read_text() == "the first"
     assert (later / CARD_FILE).read_text() == "the second"
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    """A card goes into the staged folder alone, not to where a link planted there leads."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / CARD_FILE).write_text("mine")
+    (tmp_path / "model").symlink_to(outside)
+    with pytest.raises(StorageError):
+        write_card(tmp_path / "model", "forged")
+    assert (outside / CARD_FILE).read_text() == "mine"
+
+
+def test_a_card_that_is_a_link_is_replaced(tmp_path: Path) -> None:
+    """A link planted under the card's name is taken away; what it leads to stays."""
+    target = tmp_path / "target"
+    target.write_text("mine")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / CARD_FILE).symlink_to(target)
+    write_card(tmp_path / "model", "ours")
+    assert target.read_text() == "mine"
+    assert (tmp_path / "model" / CARD_FILE).read_text() == "ours"
+    assert not (tmp_path / "model" / CARD_FILE).is_symlink()
