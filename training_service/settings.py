@@ -147,6 +147,10 @@ class TrainingConfig(BaseSettings):
         description="Learners that would take longer than this are not tried: 600, 90s, 10m, 1h.",
         json_schema_extra={"expected": "a time such as 90s, 10m or 1h"},
     )
+    relearn_share: Share = Field(
+        0.02,
+        description="More change of rows or answers than this has learners fitted anew.",
+    )
     target_precision: float = Field(
         0.95,
         gt=0,

@@ -66,6 +66,9 @@ class ReadOnce:
             self._known = self._files.read(folder, keep, encoder)
         return self._known
 
+    def heads(self, folder: Path, shape: tuple[int, int]) -> tuple[LinearHead, LinearHead]:
+        return self._files.heads(folder, shape)
+
 
 @pytest.fixture(scope="module")
 def honest(sample_once: World, tmp_path_factory: pytest.TempPathFactory) -> Material:
@@ -120,7 +123,7 @@ def test_random_labels_are_never_promoted(
     verdicts = []
     for seed in SEEDS:
         material = meaningless(honest, tmp_path / "feedback.csv", column, seed)
-        new = challenger(material, learn(material).parameters)
+        new = challenger(material, learn(material))
         for served in (None, serving):
             place = bench(material, served, files)
             card = judge(material, new, place, NOW).scorecard
@@ -130,7 +133,7 @@ def test_random_labels_are_never_promoted(
 
 def test_true_labels_are_promoted_by_the_same_road(honest: Material, sample_once: World) -> None:
     """The road of this file promotes the true labels, so its noes are the judge's own."""
-    new = challenger(honest, learn(honest).parameters)
+    new = challenger(honest, learn(honest))
     cards = [
         judge(honest, new, bench(honest, served, VersionMatcherFiles()), NOW)
         for served in (None, champion(sample_once))

@@ -49,6 +49,11 @@ def read_head(folder: Path, shape: tuple[int, int], *, judged: bool = False) -> 
     return LinearHead(weights, bias)
 
 
+def read_heads(folder: Path, shape: tuple[int, int]) -> tuple[LinearHead, LinearHead]:
+    """The head that ships and the one that was judged; raises as ``read_head``."""
+    return read_head(folder, shape), read_head(folder, shape, judged=True)
+
+
 def _checked(
     arrays: dict[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...]
 ) -> npt.NDArray[np.float32]:

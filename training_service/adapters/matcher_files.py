@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from training_service.adapters.encoders.loading import open_encoder
 from training_service.adapters.faiss_index import FaissIndex
-from training_service.adapters.head_file import read_head, write_heads
+from training_service.adapters.head_file import read_head, read_heads, write_heads
 from training_service.domain.index_meta import INDEX_FILE, META_FILE, IndexMeta, read_meta
 from training_service.domain.records import IndexRow
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
@@ -103,6 +103,10 @@ class VersionMatcherFiles:
             index = _checked(stored.result(), folder, meta)
             found = opened.result()
         return assembled(folder, meta, index, found, keep)
+
+    def heads(self, folder: Path, shape: tuple[int, int]) -> tuple[LinearHead, LinearHead]:
+        """The head that ships in ``folder`` and the one that was judged for it."""
+        return read_heads(folder, shape)
 
     def _opened(self, folder: Path) -> Encoder:
         return self._remember(open_encoder(folder / MODEL_FOLDER))

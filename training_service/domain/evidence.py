@@ -99,11 +99,24 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Learning that was taken over: the version that did it, and what changed at most since then.
+
+    ``rows`` are those of the index, ``answers`` those of the feedback, new and gone.
+    """
+
+    version: str
+    rows: int
+    answers: int
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All of it; ``labels`` names every concept that is spoken of.
 
     ``curve`` is precision against coverage on unseen queries, best score first, ``chosen`` the
-    point that thresholds stand for; ``findings`` are sentences on the data.
+    point that thresholds stand for; ``findings`` are sentences on the data. ``kept`` is there
+    where the rungs and the parameters are those of an earlier version.
     """
 
     answers: tuple[Answered, ...]
@@ -116,3 +129,4 @@ class Evidence:
     cases: tuple[CaseResult, ...] = ()
     findings: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    kept: Kept | None = None

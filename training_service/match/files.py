@@ -52,3 +52,9 @@ class MatcherFiles(Protocol):
         Raises:
             ArtifactError: a file is missing or damaged.
         """
+
+    def heads(self, folder: Path, shape: tuple[int, int]) -> tuple[LinearHead, LinearHead]:
+        """The head that ships in ``folder`` and the one that was judged for it, as ``read`` does.
+
+        Both have the ``shape`` (concepts, dimension).
+        """

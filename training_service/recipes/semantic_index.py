@@ -35,7 +35,8 @@ from training_service.recipes.semantic_inputs import (
     load_inputs,
 )
 from training_service.recipes.semantic_judging import Judgement, bench, judge, with_replay
-from training_service.recipes.semantic_learning import challenger, learn, shipped
+from training_service.recipes.semantic_keeping import Keeping
+from training_service.recipes.semantic_learning import Learned, challenger, learn, shipped
 from training_service.recipes.semantic_material import Material, replay, texts_of_run
 from training_service.recipes.semantic_model import ModelStep
 from training_service.recipes.semantic_parts import Parts, as_served
@@ -215,11 +216,13 @@ class SemanticIndex:
         inputs = material.inputs
         memory = ReviewedAnswers.of(inputs.feedback.rows)
         if inputs.mode != "full-train":
-            return None, replace(shipped(material, MatcherParameters()), memory=memory)
+            unlearned = Learned(MatcherParameters())
+            return None, replace(shipped(material, unlearned), memory=memory)
         with steps.step("learn"):
-            learned = reuse.learned or learn(material)
-            new = challenger(material, learned.parameters)
-            ships = replace(shipped(material, learned.parameters), memory=memory)
+            kept = Keeping(reuse, served).learned(material, self._tools.matcher_files)
+            learned = kept or learn(material)
+            new = challenger(material, learned)
+            ships = replace(shipped(material, learned), memory=memory)
         with steps.step("judge"):
             known = material.vectors.encoder if reuse.may("model") else None
             place = bench(material, served, self._tools.matcher_files, known)

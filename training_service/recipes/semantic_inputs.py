@@ -47,6 +47,7 @@ class SemanticIndexOptions:
     target_precision: float
     learn: Literal["pooled", "head"]
     learn_budget: float
+    relearn_share: float
     recent_days: int
     max_unknown_key_share: float
     feedback_policy: Literal["latest", "votes"]

@@ -113,7 +113,8 @@ class Judgement:
     def scorecard(self) -> Scorecard:
         """The scorecard, with notes on what was learned and what was rejected."""
         card = self.card.scorecard
-        return replace(card, notes=(*card.notes, *_told(self.learned.rungs, card.rejection)))
+        told = (*_told_kept(self.learned), *_told(self.learned.rungs, card.rejection))
+        return replace(card, notes=(*card.notes, *told))
 
     def evidence(self, scorecard: Scorecard, inputs: Inputs) -> Evidence:
         """All of it, with the final ``scorecard``."""
@@ -122,7 +123,8 @@ class Judgement:
         slips = sorted(known.values(), key=lambda slip: (-slip.doubt, slip.query, slip.key))
         learned = (self.learned.rungs, tuple(slips))
         labels = inputs.canonical.labels
-        return evidence(self.card.answers, learned, self.learned.parameters, scorecard, labels)
+        found = evidence(self.card.answers, learned, self.learned.parameters, scorecard, labels)
+        return replace(found, kept=self.learned.kept)
 
 
 def judge(material: Material, challenger: Matcher, place: Bench, now: datetime) -> Judged:
@@ -198,6 +200,14 @@ def _notes(
         unseen = f"{verbatim} of {len(judged)} unseen queries"
         notes.append(f"{unseen} stand word for word in the canonical data")
     return tuple(notes)
+
+
+def _told_kept(learned: Learned) -> tuple[str, ...]:
+    kept = learned.kept
+    if kept is None:
+        return ()
+    changed = f"{kept.rows} rows and {kept.answers} answers changed since"
+    return (f"learned in {kept.version}, {changed}; `--rebuild` learns anew",)
 
 
 def _told(rungs: Sequence[Rung], rejection: Rejection | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from training_service.domain.evidence import Rung, Slip
+from training_service.domain.evidence import Kept, Rung, Slip
 from training_service.domain.records import LabelledQuery
 from training_service.judge.calibration_rows import CalibrationRows, collect
 from training_service.judge.ladder import Tried, choose, not_tried
@@ -32,11 +32,17 @@ _WEIGHED = "the same, with the weights of all four parts fitted to feedback"
 
 @dataclass(frozen=True)
 class Learned:
-    """What the learning side gave: parameters, a rung for each learner, doubtful answers."""
+    """What the learning side gave: parameters, a rung for each learner, doubtful answers.
+
+    Where an earlier version learned it, that has ``heads``, one that ships and one that is judged,
+    if it has any; ``kept`` says what changed since, if anything did.
+    """
 
     parameters: MatcherParameters
     rungs: tuple[Rung, ...] = ()
     slips: tuple[Slip, ...] = ()
+    heads: tuple[LinearHead, LinearHead] | None = None
+    kept: Kept | None = None
 
 
 def learn(material: Material) -> Learned:
@@ -53,16 +59,20 @@ def learn(material: Material) -> Learned:
     return _Climb(material).learned()
 
 
-def challenger(material: Material, parameters: MatcherParameters) -> Matcher:
-    """What has seen the learning side alone, with the ``parameters`` that it gave."""
+def challenger(material: Material, learned: Learned) -> Matcher:
+    """What has seen the learning side alone, with what was ``learned`` from it."""
     knows = is_learned(material.inputs)
-    found = replace(material.knowing(knows), parameters=parameters)
+    found = replace(material.knowing(knows), parameters=learned.parameters)
+    if learned.heads is not None:
+        return replace(found, head=learned.heads[1])
     return _with_head(material, found, knows)
 
 
-def shipped(material: Material, parameters: MatcherParameters) -> Matcher:
-    """What knows every answer, with ``parameters`` that the learning side gave."""
-    found = replace(material.shipped, parameters=parameters)
+def shipped(material: Material, learned: Learned) -> Matcher:
+    """What knows every answer, with what was ``learned`` from one side."""
+    found = replace(material.shipped, parameters=learned.parameters)
+    if learned.heads is not None:
+        return replace(found, head=learned.heads[0])
     return _with_head(material, found, lambda _group: True)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from training_service.domain.index_meta import META_FILE, read_meta
 from training_service.domain.plan import CHECK, PlannedStep
 from training_service.domain.records import IndexRow, labelled_queries
-from training_service.domain.run import Past
+from training_service.domain.run import Past, Served
 from training_service.match.files import MODEL_FOLDER
 from training_service.recipes.semantic_inputs import Inputs
+from training_service.recipes.semantic_keeping import Keeping
 from training_service.recipes.semantic_material import rows_with, texts_of_run
 from training_service.recipes.semantic_reuse import Reuse
 
@@ -22,7 +23,7 @@ CountKnown = Callable[[Path, Collection[str]], int | None]
 
 def plan_steps(inputs: Inputs, past: Past, known: CountKnown) -> tuple[PlannedStep, ...]:
     """The steps of a build in their order; ``known`` counts texts with cached vectors."""
-    plan = _Plan(inputs, Reuse(inputs, past.basis), known)
+    plan = _Plan(inputs, Reuse(inputs, past.basis), past.served, known)
     steps = [plan.model(), plan.encode()]
     if inputs.mode == "full-train":
         against = f"against {past.served.version}" if past.served else "nothing serves yet"
@@ -35,6 +36,7 @@ def plan_steps(inputs: Inputs, past: Past, known: CountKnown) -> tuple[PlannedSt
 class _Plan:
     inputs: Inputs
     reuse: Reuse
+    served: Served | None
     known: CountKnown
 
     @cached_property
@@ -74,6 +76,10 @@ class _Plan:
     def learn(self) -> PlannedStep:
         if self.reuse.may("learn"):
             return self._reused("learn", "the same answers, rows and settings")
+        kept = Keeping(self.reuse, self.served).since(self.rows)
+        if kept is not None:
+            changed = f"only {kept.rows} rows and {kept.answers} answers changed since"
+            return PlannedStep("learn", "reuse", f"{kept.version}: {changed}")
         feedback = self.inputs.feedback
         why = f"{len(feedback.confirmed)} confirmed and {len(feedback.rejected)} rejected answers"
         return PlannedStep("learn", "run", why)

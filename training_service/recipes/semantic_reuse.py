@@ -8,12 +8,8 @@ from pathlib import Path
 from training_service.domain.index_meta import CHROMA_FOLDER, INDEX_FILE, META_FILE
 from training_service.domain.run import Served
 from training_service.domain.snapshot import SNAPSHOT_FOLDER
-from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER, THRESHOLDS_FILE
-from training_service.match.parameters import parameters_from_json
+from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER
 from training_service.recipes.semantic_inputs import Inputs
-from training_service.recipes.semantic_learning import Learned
-from training_service.release.durable import read_json
-from training_service.release.evidence_file import read_evidence
 from training_service.release.linking import share_file, share_tree
 
 _PARTS = {
@@ -50,20 +46,6 @@ class Reuse:
             share = share_tree if source.is_dir() else share_file
             share(source, staging / source.name)
         return True
-
-    @property
-    def learned(self) -> Learned | None:
-        """What the same answers gave before.
-
-        Raises:
-            ArtifactError: the files of the basis that tell of it cannot be read.
-        """
-        if self.basis is None or not self.may("learn"):
-            return None
-        path = self.basis.path / THRESHOLDS_FILE
-        parameters = parameters_from_json(read_json(path), str(path))
-        seen = read_evidence(self.basis.path)
-        return Learned(parameters, seen.rungs, seen.slips)
 
     @property
     def collection(self) -> Path | None:

@@ -37,7 +37,7 @@ _CODE = {
         "domain/collection.py",
         "fit/collection_difference.py",
     ),
-    "learn": (
+    "learner": (
         "domain/evidence.py",
         "fit/head_fit.py",
         "judge",
@@ -48,13 +48,14 @@ _CODE = {
         "recipes/semantic_material.py",
         "release/evidence_file.py",
     ),
+    "learn": ("recipes/semantic_keeping.py",),
     "snapshot": ("domain/snapshot.py",),
 }
 _OPTIONS = {
     "rows": ("index_form", "id_kind"),
     "model": ("encoder", "encoder_precision"),
     "index": ("index_type",),
-    "learn": (
+    "learner": (
         "holdout_share",
         "calibration_folds",
         "min_calibration_queries",
@@ -62,12 +63,14 @@ _OPTIONS = {
         "learn",
         "learn_budget",
     ),
+    "learn": ("relearn_share",),
 }
 _NEEDS = {
     "index": ("rows", "model"),
     "lexical": ("rows",),
     "chroma": ("rows", "model"),
-    "learn": ("rows", "model"),
+    "learner": ("model",),
+    "learn": ("rows", "learner"),
     "snapshot": ("rows",),
 }
 

@@ -30,7 +30,7 @@ def changed(given: Mapping[str, object], options: Mapping[str, object]) -> set[s
     ("name", "value", "expected"),
     [
         ("rows", "other", {"rows", "index", "lexical", "chroma", "learn", "snapshot"}),
-        ("model", "other", {"model", "index", "chroma", "learn"}),
+        ("model", "other", {"model", "index", "chroma", "learner", "learn"}),
         ("learn", "other", {"learn"}),
         ("snapshot", "other", {"snapshot"}),
     ],
@@ -45,11 +45,12 @@ def test_inputs_reach_the_steps_that_read_them(
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
-        ("target_precision", 0.5, {"learn"}),
-        ("learn", "pooled", {"learn"}),
-        ("learn_budget", 1.0, {"learn"}),
+        ("target_precision", 0.5, {"learner", "learn"}),
+        ("learn", "pooled", {"learner", "learn"}),
+        ("learn_budget", 1.0, {"learner", "learn"}),
+        ("relearn_share", 0.5, {"learn"}),
         ("index_type", "pq", {"index"}),
-        ("encoder_precision", "int8", {"model", "index", "chroma", "learn"}),
+        ("encoder_precision", "int8", {"model", "index", "chroma", "learner", "learn"}),
         ("index_form", "joined", {"rows", "index", "lexical", "chroma", "learn", "snapshot"}),
     ],
 )
@@ -84,7 +85,8 @@ def test_code_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         after = step_prints(GIVEN, OPTIONS)
     finally:
         prints._code_digest.cache_clear()  # noqa: SLF001
-    assert {name for name in before if before[name] != after[name]} == {"lexical", "learn"}
+    differ = {name for name in before if before[name] != after[name]}
+    assert differ == {"lexical", "learner", "learn"}
 
 
 def test_every_place_is_there() -> None:

@@ -1,0 +1,116 @@
+"""What the version in service has learned is kept while little of what it learned from changed.
+
+Fitting again what a hundredth of the texts moves would take most of the time of a small update.
+What is kept is judged like anything new, on today's rows and unseen queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from training_service.domain.evidence import Evidence, Kept, Slip
+from training_service.domain.index_meta import META_FILE, IndexMeta, read_meta
+from training_service.domain.records import FeedbackRow, IndexRow, normalise, row_ids
+from training_service.domain.run import Served
+from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
+from training_service.match.files import THRESHOLDS_FILE, MatcherFiles
+from training_service.match.parameters import MatcherParameters, parameters_from_json
+from training_service.recipes.semantic_learning import Learned
+from training_service.recipes.semantic_material import Material
+from training_service.recipes.semantic_reuse import Reuse
+from training_service.release.durable import read_json
+from training_service.release.evidence_file import read_evidence
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What was learned before that ``reuse.inputs`` may take over.
+
+    Of equal answers, rows and settings that is what the basis learned; of little changed ones what
+    the version in service did, if that is the basis. All raise ``ArtifactError`` when a file that
+    tells of it cannot be read.
+    """
+
+    reuse: Reuse
+    served: Served | None
+
+    def learned(self, material: Material, files: MatcherFiles) -> Learned | None:
+        """The learning to take over, with its heads from ``files``; ``None``: it is to be done."""
+        if self.reuse.basis is None:
+            return None
+        kept = None
+        if not self.reuse.may("learn"):
+            kept = self.since(material.vectors.rows)
+            if kept is None:
+                return None
+        parameters, seen = self._parameters, self._evidence
+        heads = None
+        if parameters.weights.learned:
+            shape = (len(material.heads.concepts), material.vectors.encoder.dimension)
+            heads = files.heads(self._basis.path, shape)
+        slips = _in_file(seen.slips, material.inputs.feedback.rows)
+        return Learned(parameters, seen.rungs, slips, heads, kept or seen.kept)
+
+    def since(self, rows: Sequence[IndexRow]) -> Kept | None:
+        """What changed since the version in service learned; ``None`` when that is too much.
+
+        ``rows`` are those of the index to be. Nothing is kept where a concept is new or gone.
+        """
+        share = self.reuse.inputs.options.relearn_share
+        if not share or not self._is_same_learner or self._parameters.confidence is None:
+            return None
+        if set(self._meta.labels) != {row.key for row in rows}:
+            return None
+        before = self._evidence.kept or Kept(self._basis.version, 0, 0)
+        now = self.reuse.inputs.feedback.rows
+        changed = len(np.setxor1d(row_ids(rows), self._meta.ids))
+        answered = len(_answers(now) ^ _answers(self._past_answers))
+        kept = replace(before, rows=before.rows + changed, answers=before.answers + answered)
+        is_little = kept.rows <= share * len(rows) and kept.answers <= share * len(now)
+        return kept if is_little else None
+
+    @property
+    def _is_same_learner(self) -> bool:
+        """Whether the version in service is the basis and would be learned in the same way."""
+        basis, served = self.reuse.basis, self.served
+        is_basis = basis is not None and served is not None and basis.version == served.version
+        return is_basis and self.reuse.may("learner")
+
+    @property
+    def _basis(self) -> Served:
+        if self.reuse.basis is None:
+            raise LookupError("no version to keep anything of")
+        return self.reuse.basis
+
+    @cached_property
+    def _meta(self) -> IndexMeta:
+        return read_meta(self._basis.path / META_FILE)
+
+    @cached_property
+    def _parameters(self) -> MatcherParameters:
+        path = self._basis.path / THRESHOLDS_FILE
+        return parameters_from_json(read_json(path), str(path))
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        return read_evidence(self._basis.path)
+
+    @cached_property
+    def _past_answers(self) -> tuple[FeedbackRow, ...]:
+        path = self._basis.path / SNAPSHOT_FOLDER / FEEDBACK_FILE
+        return feedback_from_lines(path.read_bytes(), str(path))
+
+
+def _answers(rows: Sequence[FeedbackRow]) -> set[tuple[str, str, bool]]:
+    return {(row.group, row.key, row.correct) for row in rows}
+
+
+def _in_file(slips: Sequence[Slip], rows: Sequence[FeedbackRow]) -> tuple[Slip, ...]:
+    """Those of ``slips`` that stand in the feedback of today, with their lines there."""
+    lines = {(row.group, row.key, row.correct): row.line for row in rows}
+    found = ((slip, lines.get((normalise(slip.query), slip.key, slip.correct))) for slip in slips)
+    return tuple(replace(slip, line=line) for slip, line in found if line is not None)
