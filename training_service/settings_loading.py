@@ -9,17 +9,10 @@ from types import NoneType
 
 from pydantic import ValidationError
 
-from training_service.errors import Fault, StorageError, UsageError, shown
+from training_service.errors import Fault, UsageError, shown
 from training_service.settings import TrainingConfig
-from training_service.settings_sources import (
-    CONFIG_VARIABLE,
-    DEFAULT_CONFIG_FILE,
-    Given,
-    Layer,
-    environment_layer,
-    file_layer,
-    flag_layer,
-)
+from training_service.settings_layers import absolute, read_layers, working_directory
+from training_service.settings_sources import Given
 from training_service.settings_wording import expected, is_path, masked
 
 
@@ -53,15 +46,9 @@ def load_settings(
         UsageError: With every fault of every source.
         StorageError: When the working directory is gone.
     """
-    base = _working_directory() if cwd is None else cwd
+    base = working_directory() if cwd is None else cwd
     names = TrainingConfig.model_fields.keys()
-    from_environment = environment_layer(environ, names)
-    layers = (
-        _defaults(environ),
-        _file(config_file, environ, base),
-        from_environment,
-        flag_layer(flags, assignments, names),
-    )
+    layers = read_layers(flags, environ, config_file, base, assignments=assignments, names=names)
     given = {name: value for layer in layers for name, value in layer.values.items()}
     faults = [fault for layer in layers for fault in layer.faults]
     config = _validated(_absolute(given, base, environ.get("HOME")), faults)
@@ -70,62 +57,14 @@ def load_settings(
     return LoadedSettings(config, origins, notes)
 
 
-def _working_directory() -> Path:
-    try:
-        return Path.cwd()
-    except OSError as error:
-        what = f"the working directory cannot be used: {error.strerror}"
-        raise StorageError(what, hint="change to a folder that exists and run again") from error
-
-
-def _defaults(environ: Mapping[str, str]) -> Layer:
-    """The one default that depends on the user: the cache folder of the XDG base directories."""
-    layer = Layer()
-    for variable, below in (("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
-        root = Path(environ.get(variable, ""))
-        if root.is_absolute():  # the XDG specification has relative ones ignored
-            layer.give("cache_dir", str(root / below / "training-service"), "default")
-            layer.faults = [
-                Fault(f"environment {variable}", each.problem) for each in layer.faults
-            ]
-            break
-    return layer
-
-
-def _file(asked: Path | None, environ: Mapping[str, str], cwd: Path) -> Layer:
-    names = TrainingConfig.model_fields.keys()
-    named = environ.get(CONFIG_VARIABLE, "").strip()
-    if asked is not None:
-        return file_layer(cwd / asked, str(asked), names)
-    if named:
-        return file_layer(cwd / named, named, names)
-    if _is_there(cwd / DEFAULT_CONFIG_FILE):
-        return file_layer(cwd / DEFAULT_CONFIG_FILE, str(DEFAULT_CONFIG_FILE), names)
-    return Layer()
-
-
-def _is_there(path: Path) -> bool:
-    """Whether ``path`` names anything, be it a dangling link: then it is read, and refused."""
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def _absolute(given: Mapping[str, Given], cwd: Path, home: str | None) -> dict[str, Given]:
-    """The values with every path made absolute; ``~/`` is the home folder in any source."""
+    """The values with every path made absolute."""
     made = dict(given)
     for name, field in TrainingConfig.model_fields.items():
         held = made.get(name, Given(field.default, "default"))
         if not is_path(field) or not isinstance(held.value, str | Path):
             continue
-        text = str(held.value)
-        if text.startswith("~/") and home:
-            text = home + text[1:]
-        made[name] = Given(cwd / text, held.origin)
+        made[name] = Given(absolute(held.value, cwd, home), held.origin)
     return made
 
 

@@ -18,7 +18,8 @@ from training_service.domain.run import RunReport
 from training_service.orchestrator import Request
 from training_service.settings import TrainingConfig
 from training_service.settings_loading import load_settings
-from training_service.wiring import manual_promotion, orchestrator
+from training_service.wiring import manual_promotion
+from training_service.wiring.training import orchestrator
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "ml-service.md"

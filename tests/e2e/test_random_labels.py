@@ -31,7 +31,7 @@ from training_service.recipes.semantic_judging import bench, judge
 from training_service.recipes.semantic_learning import challenger, learn
 from training_service.recipes.semantic_material import Material, texts_of_run
 from training_service.settings_loading import load_settings
-from training_service.wiring import semantic_index
+from training_service.wiring.training import semantic_index
 
 SEEDS = range(20)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

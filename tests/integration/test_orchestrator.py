@@ -30,7 +30,8 @@ from training_service.release.notifier import Notifier
 from training_service.release.service_change import ServiceChange
 from training_service.release.version_manager import VersionManager
 from training_service.settings_loading import load_settings
-from training_service.wiring import semantic_index, store_lock
+from training_service.wiring import store_lock
+from training_service.wiring.training import semantic_index
 
 POLICY = GatePolicy(min_accuracy=0.8, min_queries=50, max_regression=0.02)
 AGAIN = Request(rebuild=True)

@@ -12,7 +12,7 @@ import pytest
 from tests.support.worlds import Answer, World, answers, held_out, make_world, vocabulary
 from training_service.ports import no_progress_bars
 from training_service.settings_loading import load_settings
-from training_service.wiring import semantic_index
+from training_service.wiring.training import semantic_index
 
 KNOWN = vocabulary()
 SMALL = {

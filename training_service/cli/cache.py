@@ -88,7 +88,7 @@ def prune(
 
 
 def _folder(config: TrainingConfig) -> CacheFolder:
-    from training_service.wiring import cache_folder
+    from training_service.wiring.training import cache_folder
 
     found = cache_folder(config)
     if found is None:

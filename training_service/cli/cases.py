@@ -57,7 +57,7 @@ def check(
 
     config = frame.settings().config
     path = _path(config, file)
-    versions = version_manager(config)
+    versions = version_manager(config.model_store_base)
     folder = sound_version(frame, versions, None if version == _LATEST else version)
     matcher, name = open_matcher(folder), folder.name
     cases = load_cases(path, matcher.labels, of=name)

@@ -81,7 +81,7 @@ def errors(
     from training_service.wiring import version_manager
 
     groups = _wanted(by)
-    versions = version_manager(frame.settings().config)
+    versions = version_manager(frame.store())
     if csv_file is not None:
         check_target(csv_file, versions.store)
     folder = sound_version(frame, versions, version)

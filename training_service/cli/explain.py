@@ -50,7 +50,7 @@ def explain(
     from training_service.match.explain import explanation
     from training_service.wiring import version_manager
 
-    folder = sound_version(frame, version_manager(frame.settings().config), version)
+    folder = sound_version(frame, version_manager(frame.store()), version)
     made = open_made(folder)
     found, told = explanation(made, text, top), made.matcher.parameters
     frame.answer(_document(folder.name, told, found), *_blocks(folder.name, told, found))

@@ -112,7 +112,7 @@ def _served(frame: Frame, config: TrainingConfig) -> Served | None:
     from training_service.release.evidence_file import read_evidence
     from training_service.wiring import version_manager
 
-    versions = version_manager(config)
+    versions = version_manager(config.model_store_base)
     try:
         name = versions.current()
         if name is None:

@@ -56,29 +56,53 @@ class Frame:
 
     def settings(self) -> LoadedSettings:
         """Load the settings, set up logging by them, and tell what is worth telling of them."""
-        from training_service.observability import configure_logging  # 0.3 s
-        from training_service.settings_loading import load_settings  # 0.5 s
+        from training_service.settings_loading import load_settings  # 0.2 s
 
-        environ = os.environ  # noqa: TID251 -- the one place that hands it to the settings
-        loaded = load_settings(self.flags, environ, self.config_file, assignments=self.assignments)
-        log_format = self._log_format(loaded.config.log_format)
-        configure_logging(
-            self._log_level(loaded, log_format),
-            log_format,
-            quiet=self.quiet and not self.debug,
-            colour=streams.wants_colour(sys.stderr, environ),
+        loaded = load_settings(
+            self.flags, self._environ, self.config_file, assignments=self.assignments
         )
+        is_default = loaded.origins["log_level"] == "default"
+        self._log(None if is_default else loaded.config.log_level, loaded.config.log_format)
         for note in loaded.notes:
             self.note(note)
         return loaded
 
-    def _log_level(self, loaded: LoadedSettings, log_format: LogFormat) -> LogLevel:
+    def store(self) -> Path:
+        """The folder of versions, for commands that need no other setting; logging is set up.
+
+        The others are read and checked only where one is given: that takes 0.1 s.
+        """
+        from training_service.settings_layers import plain_store
+
+        found = plain_store(self.flags, self._environ, self.config_file, self.assignments)
+        if found is None:
+            return self.settings().config.model_store_base
+        self._log(None, "auto")
+        return found
+
+    @property
+    def _environ(self) -> Mapping[str, str]:
+        return os.environ  # noqa: TID251 -- the one place that hands it to the settings
+
+    def _log(self, wanted: LogLevel | None, form: Literal["auto", "console", "json"]) -> None:
+        """Have events told from the level ``wanted`` on; ``None`` where nobody set one."""
+        from training_service.observability import configure_logging
+
+        log_format = self._log_format(form)
+        configure_logging(
+            self._log_level(wanted, log_format),
+            log_format,
+            quiet=self.quiet and not self.debug,
+            colour=streams.wants_colour(sys.stderr, self._environ),
+        )
+
+    def _log_level(self, wanted: LogLevel | None, log_format: LogFormat) -> LogLevel:
         if self.debug:
             return "debug"
         is_watched = sys.stderr is not None and sys.stderr.isatty() and log_format == "console"
-        if is_watched and loaded.origins["log_level"] == "default":
+        if is_watched and wanted is None:
             return "warning"  # progress bars and the report tell a person the same, and better
-        return loaded.config.log_level
+        return wanted or "info"
 
     def _log_format(self, wanted: Literal["auto", "console", "json"]) -> LogFormat:
         if wanted != "auto":

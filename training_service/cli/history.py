@@ -39,7 +39,7 @@ def history(
     from training_service.wiring import history as look_back
 
     moment = None if at is None else _moment(at)
-    found = look_back(frame.settings().config)
+    found = look_back(frame.store())
     chosen = list(reversed(found.terms))[:limit]
     if moment is not None:
         served = served_at(found.terms, moment)

@@ -18,7 +18,6 @@ from training_service.errors import UsageError, shown
 if TYPE_CHECKING:
     from training_service.match.matcher import Match
     from training_service.release.version_manager import VersionManager
-    from training_service.settings import TrainingConfig
 
 
 @command(*STORE)
@@ -48,11 +47,10 @@ def match(
     _check_question(texts or [], input_file, output)
     from training_service.wiring import open_matcher, prepare_matching, version_manager
 
-    config = frame.settings().config
-    versions = version_manager(config)
+    versions = version_manager(frame.store())
     if output is not None:
         check_target(output, versions.store)
-    queries = list(texts or ()) if input_file is None else _queries(config, input_file, column)
+    queries = list(texts or ()) if input_file is None else _queries(frame, input_file, column)
     with ThreadPoolExecutor(1) as beside:
         # One core reads every file of the version while the other imports.
         sound = beside.submit(_version, frame, versions, version)
@@ -87,10 +85,11 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _queries(config: TrainingConfig, path: Path, column: str) -> list[str]:
+def _queries(frame: Frame, path: Path, column: str) -> list[str]:
     from training_service.ingest.query_table import load_queries
 
-    return load_queries(path, column, max_bytes=config.max_input_bytes)
+    max_bytes = frame.settings().config.max_input_bytes
+    return load_queries(path, column, max_bytes=max_bytes)
 
 
 def _version(frame: Frame, versions: VersionManager, wanted: str | None) -> Path:

@@ -33,7 +33,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run and 
 def smoke_test(frame: Frame) -> None:
     """Look at inputs, base model, store and ML service; write nothing."""
     from training_service.cli.streams import table
-    from training_service.wiring import orchestrator
+    from training_service.wiring.training import orchestrator
 
     findings = orchestrator(frame.settings().config).smoke_test()
     rows = [(each.subject, each.state, each.detail) for each in findings]
@@ -117,9 +117,10 @@ def _run(
     frame: Frame, config: TrainingConfig, mode: BuildMode, request: Callable[[], Request]
 ) -> RunReport:
     from training_service.cli.scorecard import report_blocks
-    from training_service.wiring import orchestrator, version_manager
+    from training_service.wiring import version_manager
+    from training_service.wiring.training import orchestrator
 
-    frame.watch_latest(version_manager(config).latest_text)
+    frame.watch_latest(version_manager(config.model_store_base).latest_text)
     with progress_bars(wanted=not (frame.quiet or frame.as_json)) as bars:
         report = orchestrator(config, bars).run(mode, request())
     frame.report(report.record(), *report_blocks(report))

@@ -42,7 +42,7 @@ def plan(
 
 def tell_plan(frame: Frame, config: TrainingConfig, mode: BuildMode, request: Request) -> None:
     """Print what ``mode`` would do."""
-    from training_service.wiring import orchestrator
+    from training_service.wiring.training import orchestrator
 
     found = orchestrator(config).plan(mode, request)
     frame.answer(found.record(), *_blocks(found))

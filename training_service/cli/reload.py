@@ -29,7 +29,7 @@ def reload(
 
     config = frame.settings().config
     require_service(config, "`train reload`")
-    frame.watch_latest(version_manager(config).latest_text)
+    frame.watch_latest(version_manager(config.model_store_base).latest_text)
     service = reloading(config)
     report = service.tell_pending(wait) if pending else service.tell(wait)
     told = None if report is None else asdict(report)

@@ -36,7 +36,7 @@ def report(
     from training_service.report.about import About, verdict_sentence
     from training_service.wiring import version_manager
 
-    versions = version_manager(frame.settings().config)
+    versions = version_manager(frame.store())
     name = versions.current() if version is None else version
     if name is None:
         hint = "name one; `train versions list` shows them"

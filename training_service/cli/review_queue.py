@@ -68,7 +68,7 @@ def review_queue(
     from training_service.wiring import version_manager
 
     config = frame.settings().config
-    versions = version_manager(config)
+    versions = version_manager(config.model_store_base)
     _check_output(output, input_file, versions.store)
     cells = load_query_counts(input_file, max_bytes=config.max_input_bytes)
     folder = sound_version(frame, versions, version)

@@ -62,7 +62,7 @@ def _root(context: typer.Context) -> None:
 def _versions(frame: Frame) -> VersionManager:
     from training_service.wiring import version_manager
 
-    return version_manager(frame.settings().config)
+    return version_manager(frame.store())
 
 
 @command(*STORE)
@@ -72,9 +72,8 @@ def list_versions(frame: Frame) -> None:
     from training_service.release.version_list import list_versions as versions_of
     from training_service.wiring import latest_link, pins
 
-    config = frame.settings().config
-    store = config.model_store_base
-    latest, pinned = latest_link(config).text(), pins(config).names()
+    store = frame.store()
+    latest, pinned = latest_link(store).text(), pins(store).names()
     found = [_listed(info, latest, pinned) for info in versions_of(store)]
     rows = [
         (
@@ -116,9 +115,9 @@ def show(frame: Frame, version: Version) -> None:
     from training_service.cli.streams import table
     from training_service.wiring import pins, version_manager
 
-    config = frame.settings().config
-    manifest = version_manager(config).manifest(version)
-    pin = pins(config).find(version)
+    store = frame.store()
+    manifest = version_manager(store).manifest(version)
+    pin = pins(store).find(version)
     facts = [
         ("version", manifest.version),
         ("mode", manifest.mode),
@@ -183,7 +182,7 @@ def promote(frame: Frame, version: Version, reason: Reason = "", wait: Wait = 0.
     from training_service.wiring import manual_promotion, version_manager
 
     config = _switching(frame)
-    frame.watch_latest(version_manager(config).latest_text)
+    frame.watch_latest(version_manager(config.model_store_base).latest_text)
     _tell(frame, config, manual_promotion(config).promote(version, reason, wait))
 
 
@@ -200,7 +199,7 @@ def rollback(
     from training_service.wiring import manual_promotion, version_manager
 
     config = _switching(frame)
-    frame.watch_latest(version_manager(config).latest_text)
+    frame.watch_latest(version_manager(config.model_store_base).latest_text)
     _tell(frame, config, manual_promotion(config).rollback(version, reason, wait))
 
 

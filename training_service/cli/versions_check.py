@@ -50,7 +50,7 @@ def verify(
 
     if every and version is not None:
         raise UsageError("give a version or --all, and not both")
-    versions = version_manager(frame.settings().config)
+    versions = version_manager(frame.store())
     looking = verification(versions)
     found = [_looked_at(looking, name, quick) for name in _chosen(versions, version, every)]
     blocks = [line for each in found for line in _lines(each)]
