@@ -139,7 +139,7 @@ class TrainingConfig(BaseSettings):
     min_calibration_queries: Count = Field(
         50, description="With fewer labelled queries the documented default thresholds are used."
     )
-    learn: Literal["pooled", "head"] = Field(
+    learn: Literal["pooled", "head", "deep"] = Field(
         "head", description="The richest learner that is tried; it ships only if it is better."
     )
     learn_budget: Seconds = Field(

@@ -19,7 +19,7 @@ _HELP = {
     "ml_service_reload_url": ("URL", "Where a promotion is announced; empty for nowhere."),
     "recipe": ("NAME", "Which system is trained."),
     "engine": ("NAME", "Where texts are encoded: local or ray."),
-    "learn": ("NAME", "The richest learner that is tried: pooled or head."),
+    "learn": ("NAME", "The richest learner that is tried: pooled, head or deep."),
     "learn_budget": ("TIME", "Learners that would take longer are not tried: 90s, 10m, 1h."),
     "log_level": ("LEVEL", "debug, info, warning or error."),
     "log_format": ("FORMAT", "auto, console or json."),

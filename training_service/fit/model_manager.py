@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 
@@ -20,7 +21,8 @@ from training_service.domain.model import (
     ResolvedModel,
     folder_digest,
 )
-from training_service.errors import StorageError
+from training_service.domain.plain_json import parse_plain
+from training_service.errors import ArtifactError, StorageError
 from training_service.fit.export_cache import ExportCache, PlaceFile, file_sha256
 from training_service.fit.footprint import ModelFootprint, hidden_size
 from training_service.fit.model_folder import copy_model_folder, model_digests, model_size
@@ -136,6 +138,20 @@ class ModelManager:
         finally:
             if (model_dir / INT8_FILE).exists():
                 onnx.unlink(missing_ok=True)
+
+    def recorded(self, path: Path, base: BaseModel) -> BaseModel:
+        """The model in the folder ``path``: ``base``, or what it was tuned to.
+
+        Raises ``ArtifactError`` when the folder does not say.
+        """
+        where = path / ENCODER_FILE
+        try:
+            choice = EncoderChoice.from_record(parse_plain(where.read_bytes()), str(where))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{where}: {error}") from error
+        if choice.model_sha256 == base.sha256:
+            return base
+        return replace(base, detail=f"{base.detail}, fine-tuned", sha256=choice.model_sha256)
 
     def load_model(self, path: Path) -> Encoder:
         """The encoder that the model folder ``path`` names in its ``encoder.json``."""

@@ -32,14 +32,27 @@ class HeadGround:
 
     def fit(self, knows: Callable[[str], bool]) -> LinearHead:
         """A head of the canonical texts and the confirmed answers of groups that it ``knows``."""
-        texts, concept_of, groups = self._numbered
-        chosen = [
-            row.kind == "synonym" or knows(groups[text])
-            for row, text in zip(self.rows, texts.tolist(), strict=True)
-        ]
-        places = np.flatnonzero(chosen)
+        texts, concept_of, _ = self._numbered
+        places = self._known(knows)
         named = HeadTexts.of(self.matrix[places], texts[places], concept_of[places])
         return fit_head(named, len(self.concepts))
+
+    def named(self, knows: Callable[[str], bool]) -> tuple[list[str], list[int], list[bool]]:
+        """Of the rows that ``fit`` learns from: texts, concepts' numbers, which are answers."""
+        _, concept_of, _ = self._numbered
+        places = self._known(knows)
+        rows = [self.rows[place] for place in places.tolist()]
+        answers = [row.kind == "feedback" for row in rows]
+        return [row.text for row in rows], concept_of[places].tolist(), answers
+
+    def _known(self, knows: Callable[[str], bool]) -> Numbers:
+        texts, _, groups = self._numbered
+        return np.flatnonzero(
+            [
+                row.kind == "synonym" or knows(groups[text])
+                for row, text in zip(self.rows, texts.tolist(), strict=True)
+            ]
+        )
 
     def seconds(self, fits: int) -> float:
         """About how long so many ``fits`` take, whatever the machine."""

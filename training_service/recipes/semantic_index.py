@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from training_service.fit.fidelity import Fidelity
 from training_service.fit.footprint import version_bytes
 from training_service.fit.index_builder import BuiltIndex, IndexBuilder
 from training_service.fit.model_manager import ModelManager
+from training_service.fit.tuning import Tuner
 from training_service.judge.cases import answer_cases
 from training_service.judge.cases import notes as case_notes
-from training_service.match.files import MODEL_FOLDER, MatcherFiles
+from training_service.match.files import MatcherFiles
 from training_service.match.matcher import Matcher
 from training_service.match.memory import ReviewedAnswers
 from training_service.match.parameters import MatcherParameters
@@ -35,13 +37,14 @@ from training_service.recipes.semantic_inputs import (
     load_inputs,
 )
 from training_service.recipes.semantic_judging import Judgement, bench, judge, with_replay
-from training_service.recipes.semantic_keeping import Keeping
+from training_service.recipes.semantic_keeping import Keeping, reuse_of
 from training_service.recipes.semantic_learning import Learned, challenger, learn, shipped
 from training_service.recipes.semantic_material import Material, replay, texts_of_run
 from training_service.recipes.semantic_model import ModelStep
 from training_service.recipes.semantic_parts import Parts, as_served
 from training_service.recipes.semantic_plan import CountKnown, plan_steps
 from training_service.recipes.semantic_reuse import Reuse
+from training_service.recipes.semantic_tuning import TuningStep
 
 Fill = Callable[[Encoder, Path, Iterable[str], ProgressBars], None]
 """Has the cache before an encoder, opened from a model folder, know texts."""
@@ -51,12 +54,13 @@ Fill = Callable[[Encoder, Path, Iterable[str], ProgressBars], None]
 class Tools:
     """What the recipe works with, put together by ``wiring``.
 
-    ``remember`` puts the embedding cache before an encoder, ``fill`` has others fill it,
-    ``known_texts`` counts what is in it, and ``trim_cache`` keeps it within its bound and says
-    what could not be done.
+    ``tuner`` is there where encoders are tuned. ``remember`` puts the embedding cache before an
+    encoder, ``fill`` has others fill it, ``known_texts`` counts what is in it, and ``trim_cache``
+    keeps it within its bound and says what could not be done.
     """
 
     models: ModelManager
+    tuner: Tuner | None
     index_builder: IndexBuilder
     collections: CollectionBuilder
     matcher_files: MatcherFiles
@@ -75,6 +79,17 @@ class _Texts:
     meta: IndexMeta
     sides: Split
     others: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What a version stands on; ``learned`` is there where the model was chosen by learning."""
+
+    model: ModelStep
+    encoder: Encoder
+    texts: _Texts
+    fidelity: Fidelity | None
+    learned: Learned | None
 
 
 @dataclass(frozen=True)
@@ -149,16 +164,13 @@ class SemanticIndex:
         What is judged learned from one side of the feedback; what is shipped knows both. The
         vector store is written in the background, from the first vectors on.
         """
-        reuse = Reuse(inputs, past.basis)
-        with steps.step("model"):
-            model = ModelStep(self._tools.models, self._tools.remember, staging)
-            encoder = model.encoder(reuse)
-            texts = _texts(inputs, encoder.dimension)
-            fidelity = model.fidelity(encoder, inputs, texts.meta.rows, texts.sides.holdout)
+        reuse = reuse_of(inputs, past)
+        ground = self._ground(reuse, staging, steps)
+        model, texts = ground.model, ground.texts
         with self._collection(texts.meta, reuse, staging) as collection:
             with steps.step("encode"):
-                material = self._material(inputs, texts, encoder, staging, collection)
-            judged, ships = self._judged(material, past.served, reuse, steps)
+                material = self._material(inputs, texts, ground.encoder, model.folder, collection)
+            judged, ships = self._judged(material, past.served, reuse, steps, ground.learned)
             parts = Parts(self._tools.index_builder, self._tools.matcher_files, staging)
             with steps.step("index"):
                 built = parts.index(texts.meta, material, reuse)
@@ -171,16 +183,32 @@ class SemanticIndex:
             if collection is not None:
                 with steps.step("chroma"):
                     caches = _stored(collection, built)
-        found = _Findings(fidelity, built.choice)
+        found = _Findings(ground.fidelity, built.choice)
         scorecard = None if scorecard is None else found.noted(scorecard)
         return Candidate(
             scorecard=scorecard,
             evidence=judged.evidence(scorecard, inputs) if judged and scorecard else None,
-            base_model=asdict(inputs.model),
+            base_model=asdict(model.base(inputs)),
             caches=caches,
             notes=(*inputs.notes, *(() if scorecard else found.notes), *self._tools.trim_cache()),
             figures=found.record(),
         )
+
+    def _ground(self, reuse: Reuse, staging: Path, steps: Steps) -> _Ground:
+        """The model of the version, tuned where that is asked for and better, and the texts."""
+        inputs, learned = reuse.inputs, None
+        with steps.step("model"):
+            model = ModelStep(self._tools.models, self._tools.remember, staging)
+            encoder = model.encoder(reuse)
+            texts = _texts(inputs, encoder.dimension)
+        if self._tools.tuner is not None and inputs.tunes and reuse.basis is None:
+            of = partial(self._material, inputs, texts)
+            tuning = TuningStep(self._tools.tuner, model, of, self._tools.progress, staging)
+            with steps.step("tune"):
+                learned = tuning.learned(encoder)
+                encoder = model.opened()
+        fidelity = model.fidelity(encoder, inputs, texts.meta.rows, texts.sides.holdout)
+        return _Ground(model, encoder, texts, fidelity, learned)
 
     def _collection(
         self, meta: IndexMeta, reuse: Reuse, staging: Path
@@ -196,23 +224,28 @@ class SemanticIndex:
         inputs: Inputs,
         texts: _Texts,
         encoder: Encoder,
-        staging: Path,
-        collection: CollectionJob | None,
+        model_dir: Path,
+        collection: CollectionJob | None = None,
     ) -> Material:
         """Every text of the run encoded once, and the queries parted into their two sides."""
         rows, others = texts.meta.rows, texts.others
         if self._tools.fill is not None:
             every = (*(row.text for row in rows), *others)
-            self._tools.fill(encoder, staging / MODEL_FOLDER, every, self._tools.progress)
+            self._tools.fill(encoder, model_dir, every, self._tools.progress)
         progress = self._tools.progress("encoding", len(rows) + len(others))
         feed = None if collection is None else lambda _rows, found: collection.add(found)
         vectors = TextVectors(encoder, rows, others, progress, feed)
         return Material(inputs, texts.sides, vectors)
 
     def _judged(
-        self, material: Material, served: Served | None, reuse: Reuse, steps: Steps
+        self,
+        material: Material,
+        served: Served | None,
+        reuse: Reuse,
+        steps: Steps,
+        learned: Learned | None,
     ) -> tuple[Judgement | None, Matcher]:
-        """What was judged and how, and the matcher that ships with what it learned."""
+        """What was judged and how, and the matcher that ships with what it ``learned``."""
         inputs = material.inputs
         memory = ReviewedAnswers.of(inputs.feedback.rows)
         if inputs.mode != "full-train":
@@ -220,7 +253,7 @@ class SemanticIndex:
             return None, replace(shipped(material, unlearned), memory=memory)
         with steps.step("learn"):
             kept = Keeping(reuse, served).learned(material, self._tools.matcher_files)
-            learned = kept or learn(material)
+            learned = learned or kept or learn(material)
             new = challenger(material, learned)
             ships = replace(shipped(material, learned), memory=memory)
         with steps.step("judge"):

@@ -45,7 +45,7 @@ class SemanticIndexOptions:
     calibration_folds: int
     min_calibration_queries: int
     target_precision: float
-    learn: Literal["pooled", "head"]
+    learn: Literal["pooled", "head", "deep"]
     learn_budget: float
     relearn_share: float
     recent_days: int
@@ -81,6 +81,11 @@ class Inputs:
     options: SemanticIndexOptions
     cases: Cases = field(default_factory=Cases)
 
+    @property
+    def tunes(self) -> bool:
+        """Whether fine-tuning the encoder is to be tried."""
+        return self.options.learn == "deep" and self.mode == "full-train"
+
     @cached_property
     def steps(self) -> dict[str, str]:
         """A fingerprint for each step of the build; see ``step_prints``."""
@@ -89,11 +94,18 @@ class Inputs:
             confirmed.update(f"{row.query}\0{row.key}\n".encode())
         given = {
             "rows": [self.canonical.sha256, self.canonical.id_kind, confirmed.hexdigest()],
-            "model": self.model.sha256,
+            "base": self.model.sha256,
+            "model": self._tuned_on() if self.tunes else None,
             "learn": [self.mode, self.feedback.content_sha256],
             "snapshot": self.feedback.content_sha256,
         }
         return step_prints(given, self.settings())
+
+    def _tuned_on(self) -> list[object]:
+        """What decides how the encoder is tuned, and whether."""
+        options = self.options
+        parted = [options.holdout_share, options.calibration_folds, options.learn_budget]
+        return [self.canonical.sha256, self.feedback.content_sha256, *parted]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -15,15 +15,31 @@ import numpy as np
 from training_service.domain.evidence import Evidence, Kept, Slip
 from training_service.domain.index_meta import META_FILE, IndexMeta, read_meta
 from training_service.domain.records import FeedbackRow, IndexRow, normalise, row_ids
-from training_service.domain.run import Served
+from training_service.domain.run import Past, Served
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
 from training_service.match.files import THRESHOLDS_FILE, MatcherFiles
 from training_service.match.parameters import MatcherParameters, parameters_from_json
+from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_learning import Learned
-from training_service.recipes.semantic_material import Material
+from training_service.recipes.semantic_material import Material, rows_with
 from training_service.recipes.semantic_reuse import Reuse
 from training_service.release.durable import read_json
 from training_service.release.evidence_file import read_evidence
+
+
+def reuse_of(inputs: Inputs, past: Past) -> Reuse:
+    """What ``inputs`` have in common with the basis of ``past``.
+
+    Where the encoder is tuned that is everything or nothing: a model that was tuned on other
+    answers may know the ones that it would be judged on. Where learning is kept, so is the model.
+    """
+    reuse = Reuse(inputs, past.basis)
+    if not inputs.tunes or reuse.may("learn"):
+        return reuse
+    rows = rows_with(inputs, inputs.feedback.confirmed)
+    if Keeping(reuse, past.served).since(rows) is None:
+        return Reuse(inputs, None)
+    return Reuse(inputs, past.basis, keeps_model=True)
 
 
 @dataclass(frozen=True)

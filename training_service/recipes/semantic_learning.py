@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -51,12 +51,17 @@ def learn(material: Material) -> Learned:
     Each fold is scored by an index and a head without its own answers, so weights, probabilities
     and the choice of a learner rest on queries that no part has seen.
     """
+    return climb(material)[0]
+
+
+def climb(material: Material) -> tuple[Learned, Learner | None]:
+    """What ``learn`` gives, and the learner that ships; ``None`` with too little feedback."""
     options = material.inputs.options
     confirmed = sum(1 for query in material.split.learn if query.gold)
     if confirmed < options.min_calibration_queries:
         target = options.target_precision
-        return Learned(MatcherParameters(queries=confirmed, target_precision=target))
-    return _Climb(material).learned()
+        return Learned(MatcherParameters(queries=confirmed, target_precision=target)), None
+    return _Climb(material).climbed()
 
 
 def challenger(material: Material, learned: Learned) -> Matcher:
@@ -97,45 +102,49 @@ def _with_head(material: Material, found: Matcher, knows: Callable[[str], bool])
     return replace(found, head=material.heads.fit(knows))
 
 
+def headed(material: Material, fold: int) -> Matcher:
+    """A matcher with a head, neither of which has seen the answers of ``fold``."""
+    head = material.heads.fit(outside(material.inputs, fold))
+    parameters = MatcherParameters(weights=PartWeights(*(WITH_HEAD / WITH_HEAD.sum()).tolist()))
+    return replace(_answered(material, fold), head=head, parameters=parameters)
+
+
+def _answered(material: Material, fold: int) -> Matcher:
+    return material.knowing(outside(material.inputs, fold))
+
+
 @dataclass(frozen=True)
 class _Climb:
     """Every learner on every query of the learning side, cross-fitted by query group."""
 
     material: Material
 
-    def learned(self) -> Learned:
-        """The parameters of the learner that ships, and what there is to tell."""
-        options = self.material.inputs.options
+    def climbed(self) -> tuple[Learned, Learner]:
+        """The parameters of the learner that ships, what there is to tell, and that learner."""
         steps = self._steps()
         ladder = choose([step.tried() for step in steps])
         chosen = next(step for step in steps if step.name == ladder.chosen)
-        parameters = calibrate(
-            chosen.rows,
-            self.material.heads.concepts,
-            target_precision=options.target_precision,
-            min_queries=options.min_calibration_queries,
-            fit=chosen.fit,
-        )
+        parameters = chosen.calibrated(self.material)
         why = self._why_no_head()
         rungs = (*ladder.rungs, *([not_tried(HEAD, _HEADED, why)] if why else ()))
-        return Learned(parameters, rungs, self._slips(chosen))
+        return Learned(parameters, rungs, self._slips(chosen)), chosen
 
-    def _steps(self) -> list[_Step]:
+    def _steps(self) -> list[Learner]:
         began_s = time.monotonic()
         canonical = self._scored(lambda _fold: self.material.knowing(lambda _group: False))
         pooled_s = time.monotonic() - began_s
         has_head = not self._why_no_head()
         began_s = time.monotonic()
-        answers = self._scored(self._headed if has_head else self._answered)
+        answers = self._scored(partial(headed if has_head else _answered, self.material))
         head_s = time.monotonic() - began_s
         steps = [
-            _Step("literal", _LITERAL, canonical.first_part()),
-            _Step("pooled", _POOLED, canonical, pooled_s),
-            _Step("answers", _ANSWERS, answers.pooled(), pooled_s, is_floor=True),
+            Learner("literal", _LITERAL, canonical.first_part()),
+            Learner("pooled", _POOLED, canonical, pooled_s),
+            Learner("answers", _ANSWERS, answers.pooled(), pooled_s, is_floor=True),
         ]
         if has_head:
-            steps.append(_Step(HEAD, _HEADED, answers, head_s, fit_sharpness))
-            steps.append(_Step("weighed head", _WEIGHED, answers, head_s))
+            steps.append(Learner(HEAD, _HEADED, answers, head_s, fit_sharpness))
+            steps.append(Learner("weighed head", _WEIGHED, answers, head_s))
         return steps
 
     def _scored(self, matcher_of: Callable[[int], Matcher]) -> CalibrationRows:
@@ -154,16 +163,6 @@ class _Climb:
             parted[fold_of(query.group, folds)].append(query)
         return [(fold, queries) for fold, queries in parted.items() if queries]
 
-    def _answered(self, fold: int) -> Matcher:
-        return self.material.knowing(outside(self.material.inputs, fold))
-
-    def _headed(self, fold: int) -> Matcher:
-        head: LinearHead = self.material.heads.fit(outside(self.material.inputs, fold))
-        parameters = MatcherParameters(
-            weights=PartWeights(*(WITH_HEAD / WITH_HEAD.sum()).tolist())
-        )
-        return replace(self._answered(fold), head=head, parameters=parameters)
-
     def _why_no_head(self) -> str:
         """Why no head is tried, or nothing."""
         options, heads = self.material.inputs.options, self.material.heads
@@ -177,14 +176,14 @@ class _Climb:
             return f"{len(heads.concepts)} concepts would take about {needed_s:.0f} s, {budget}"
         return ""
 
-    def _slips(self, chosen: _Step) -> tuple[Slip, ...]:
+    def _slips(self, chosen: Learner) -> tuple[Slip, ...]:
         queries = [query for _, part in self._folds() for query in part]
         concepts, lines = self.material.heads.concepts, _lines(self.material)
         return find_slips(chosen.rows, queries, chosen.scored.ranked, concepts, lines)
 
 
 @dataclass(frozen=True)
-class _Step:
+class Learner:
     """A learner that scored ``rows`` and gets its weights by ``fit``."""
 
     name: str
@@ -199,9 +198,21 @@ class _Step:
         """Its rows by weights of the other folds."""
         return CrossScored.of(self.rows, fit=self.fit)
 
-    def tried(self) -> Tried:
-        """How it did on the queries that reviewers speak of."""
-        confirmed, surprise = self.rows.gold.any(axis=1), self.scored.surprise()
+    def tried(self, fold: int | None = None) -> Tried:
+        """How it did on the queries, or those of one ``fold``, that reviewers speak of."""
+        asked = self.rows.fold == (self.rows.fold if fold is None else fold)
+        confirmed, surprise = self.rows.gold.any(axis=1) & asked, self.scored.surprise()
         right = self.scored.unseen().right[confirmed]
-        told = surprise[~np.isnan(surprise)]
+        told = surprise[~np.isnan(surprise) & asked]
         return Tried(self.name, self.what, right, told, self.seconds, is_floor=self.is_floor)
+
+    def calibrated(self, material: Material) -> MatcherParameters:
+        """The parameters that its rows speak for."""
+        options = material.inputs.options
+        return calibrate(
+            self.rows,
+            material.heads.concepts,
+            target_precision=options.target_precision,
+            min_queries=options.min_calibration_queries,
+            fit=self.fit,
+        )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training_service.domain.model import BaseModel
 from training_service.domain.records import IndexRow, LabelledQuery
 from training_service.errors import ArtifactError, shown
 from training_service.fit.fidelity import Fidelity, check_precision, require_fidelity
@@ -14,6 +16,7 @@ from training_service.match.files import MODEL_FOLDER
 from training_service.ports import Encoder
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_reuse import Reuse
+from training_service.release.durable import storage_errors
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,33 @@ class ModelStep:
         """
         if not reuse.take("model", self.staging):
             self._make(reuse.inputs)
+        return self.opened()
+
+    def opened(self) -> Encoder:
+        """The encoder of the model that stands in the version."""
         return self.remember(self.models.load_model(self.folder))
+
+    def base(self, inputs: Inputs) -> BaseModel:
+        """That model: the base model of ``inputs``, or what was made of it."""
+        return self.models.recorded(self.folder, inputs.model)
+
+    def beside(self, name: str, source: Path, inputs: Inputs) -> tuple[Encoder, Path]:
+        """The model in ``source``, made ready under another ``name``, opened; and where it is."""
+        folder = self.staging / name
+        model = self.models.copy_base_model(f"path:{source}", folder)
+        self._speed_up(folder, model, inputs)
+        return self.remember(self.models.load_model(folder)), folder
+
+    def put(self, name: str) -> None:
+        """Have the model under that ``name`` take the place of the one in the version."""
+        with storage_errors("replace", self.folder):
+            shutil.rmtree(self.folder)
+            (self.staging / name).rename(self.folder)
+
+    def drop(self, name: str) -> None:
+        """Remove the model under that ``name``."""
+        with storage_errors("remove", self.staging / name):
+            shutil.rmtree(self.staging / name)
 
     def fidelity(
         self,
@@ -54,7 +83,7 @@ class ModelStep:
         precision = inputs.options.encoder_precision
         if precision == "fp32" or inputs.model.origin == "hashing":
             return None
-        with self.models.exact(self.folder, inputs.model, _texts(inputs)) as exact:
+        with self.models.exact(self.folder, self.base(inputs), _texts(inputs)) as exact:
             encoders = (self.remember(exact), encoder)
             # A held-out query that was confirmed has a row of its own, and would find that.
             canonical = [row for row in rows if row.kind == "synonym"]
@@ -68,10 +97,14 @@ class ModelStep:
         if model.sha256 != inputs.model.sha256:
             what = f"base model {shown(model.name)} changed while it was read"
             raise ArtifactError(what, hint="run again when nobody writes to it")
+        self._speed_up(self.folder, model, inputs)
+
+    def _speed_up(self, folder: Path, model: BaseModel, inputs: Inputs) -> None:
+        options = inputs.options
         if options.encoder == "reference":
             return
         precision = options.encoder_precision
-        choice = self.models.ensure_fast(self.folder, model, _texts(inputs), precision)
+        choice = self.models.ensure_fast(folder, model, _texts(inputs), precision)
         if options.encoder == "onnx" and choice.backend == "reference":
             raise ArtifactError(
                 f"ENCODER=onnx, and {model.name} serves by its reference: {choice.reason}",

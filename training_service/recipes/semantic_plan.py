@@ -13,7 +13,7 @@ from training_service.domain.records import IndexRow, labelled_queries
 from training_service.domain.run import Past, Served
 from training_service.match.files import MODEL_FOLDER
 from training_service.recipes.semantic_inputs import Inputs
-from training_service.recipes.semantic_keeping import Keeping
+from training_service.recipes.semantic_keeping import Keeping, reuse_of
 from training_service.recipes.semantic_material import rows_with, texts_of_run
 from training_service.recipes.semantic_reuse import Reuse
 
@@ -23,8 +23,9 @@ CountKnown = Callable[[Path, Collection[str]], int | None]
 
 def plan_steps(inputs: Inputs, past: Past, known: CountKnown) -> tuple[PlannedStep, ...]:
     """The steps of a build in their order; ``known`` counts texts with cached vectors."""
-    plan = _Plan(inputs, Reuse(inputs, past.basis), past.served, known)
-    steps = [plan.model(), plan.encode()]
+    reuse = reuse_of(inputs, past)
+    plan = _Plan(inputs, reuse, past.served, known)
+    steps = [plan.model(), *plan.tune(), plan.encode()]
     if inputs.mode == "full-train":
         against = f"against {past.served.version}" if past.served else "nothing serves yet"
         judge = PlannedStep("judge", "run", f"on the queries held out; {against}")
@@ -57,6 +58,14 @@ class _Plan:
             return self._reused("model", "the same base model, encoder and precision")
         what = self.inputs.options.base_model
         return PlannedStep("model", "run", f"{what} is copied, its export made unless cached")
+
+    def tune(self) -> tuple[PlannedStep, ...]:
+        """Whether the encoder is tuned, where that is asked for."""
+        if not self.inputs.tunes:
+            return ()
+        if self.reuse.basis is not None:
+            return (self._reused("tune", "the model that it serves with"),)
+        return (PlannedStep("tune", "run", "on the learning side, unless a cache has it"),)
 
     def encode(self) -> PlannedStep:
         queries = labelled_queries(self.inputs.feedback.rows)

@@ -22,13 +22,19 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Reuse:
-    """What ``inputs`` have in common with ``basis``, a whole version or none."""
+    """What ``inputs`` have in common with ``basis``, a whole version or none.
+
+    ``keeps_model``: the model of the basis is to be taken over, whatever it was made from.
+    """
 
     inputs: Inputs
     basis: Served | None
+    keeps_model: bool = False
 
     def may(self, step: str) -> bool:
         """Whether ``step`` made, for the basis, what it would make for these inputs."""
+        if self.keeps_model and step == "model":
+            return True
         return self.basis is not None and self.basis.steps.get(step) == self.inputs.steps[step]
 
     def take(self, step: str, staging: Path) -> bool:

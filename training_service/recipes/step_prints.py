@@ -17,11 +17,19 @@ _DIGEST_CHARS = 32
 # What a step's output depends on beside what it is given: files and rooms of this package.
 _CODE = {
     "rows": ("prepare/enricher.py", "domain/records.py", "ingest"),
-    "model": (
+    "base": (
         "adapters/encoders",
         "fit/model_folder.py",
         "fit/model_manager.py",
         "fit/onnx_forms.py",
+    ),
+    "model": (
+        "adapters/tuning_child.py",
+        "adapters/tuning_job.py",
+        "adapters/tuning_process.py",
+        "adapters/tuning_trainer.py",
+        "fit/tuning.py",
+        "recipes/semantic_tuning.py",
     ),
     "index": (
         "adapters/faiss_index.py",
@@ -53,7 +61,7 @@ _CODE = {
 }
 _OPTIONS = {
     "rows": ("index_form", "id_kind"),
-    "model": ("encoder", "encoder_precision"),
+    "base": ("encoder", "encoder_precision"),
     "index": ("index_type",),
     "learner": (
         "holdout_share",
@@ -66,10 +74,11 @@ _OPTIONS = {
     "learn": ("relearn_share",),
 }
 _NEEDS = {
+    "model": ("base",),
     "index": ("rows", "model"),
     "lexical": ("rows",),
     "chroma": ("rows", "model"),
-    "learner": ("model",),
+    "learner": ("base",),
     "learn": ("rows", "learner"),
     "snapshot": ("rows",),
 }

@@ -20,6 +20,7 @@ from training_service.wiring import (
 if TYPE_CHECKING:
     from training_service.adapters.encoders.cache import VectorMemory
     from training_service.adapters.encoders.cache_pruning import CacheFolder
+    from training_service.fit.tuning import Tuner
     from training_service.orchestrator import TrainingOrchestrator
     from training_service.ports import ProgressBars
     from training_service.recipes.semantic_index import Fill, SemanticIndex
@@ -87,6 +88,7 @@ def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIn
     )
     tools = Tools(
         models=ModelManager(ModelSources(), EncoderLoader(), exports, duplicate_file),
+        tuner=_tuner(config),
         index_builder=IndexBuilder(IndexesByRule(FaissIndex, config.index_type), write_bytes),
         collections=CollectionBuilder(ChromaProcess(), FaissIndex),
         matcher_files=VersionMatcherFiles(remember),
@@ -98,6 +100,15 @@ def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIn
         progress=progress,
     )
     return SemanticIndex(options, tools)
+
+
+def _tuner(config: TrainingConfig) -> Tuner | None:
+    """Tunes encoders in a process of its own, where that is asked for."""
+    if config.learn != "deep":
+        return None
+    from training_service.adapters.tuning_process import TuningProcess
+
+    return TuningProcess(config.cache_dir)
 
 
 def _cached(cache_dir: Path | None) -> VectorMemory:

@@ -12,7 +12,7 @@ from training_service.recipes import step_prints as prints
 from training_service.recipes.step_prints import step_prints
 from training_service.settings import TrainingConfig
 
-GIVEN = {"rows": ["c", "text", "f"], "model": "m", "learn": "f", "snapshot": "f"}
+GIVEN = {"rows": ["c", "text", "f"], "base": "m", "model": None, "learn": "f", "snapshot": "f"}
 OPTIONS = {
     name: TrainingConfig.model_fields[name].default
     for names in prints._OPTIONS.values()  # noqa: SLF001 - every option that a step reads
@@ -30,7 +30,8 @@ def changed(given: Mapping[str, object], options: Mapping[str, object]) -> set[s
     ("name", "value", "expected"),
     [
         ("rows", "other", {"rows", "index", "lexical", "chroma", "learn", "snapshot"}),
-        ("model", "other", {"model", "index", "chroma", "learner", "learn"}),
+        ("base", "other", {"base", "model", "index", "chroma", "learner", "learn"}),
+        ("model", "other", {"model", "index", "chroma"}),
         ("learn", "other", {"learn"}),
         ("snapshot", "other", {"snapshot"}),
     ],
@@ -50,7 +51,11 @@ def test_inputs_reach_the_steps_that_read_them(
         ("learn_budget", 1.0, {"learner", "learn"}),
         ("relearn_share", 0.5, {"learn"}),
         ("index_type", "pq", {"index"}),
-        ("encoder_precision", "int8", {"model", "index", "chroma", "learner", "learn"}),
+        (
+            "encoder_precision",
+            "int8",
+            {"base", "model", "index", "chroma", "learner", "learn"},
+        ),
         ("index_form", "joined", {"rows", "index", "lexical", "chroma", "learn", "snapshot"}),
     ],
 )
