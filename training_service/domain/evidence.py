@@ -102,7 +102,8 @@ class Bin:
 class Kept:
     """Learning that was taken over: the version that did it, and what changed at most since then.
 
-    ``rows`` are those of the index, ``answers`` those of the feedback, new and gone.
+    ``rows`` are those of the index, ``answers`` those of the feedback: new ones or ones that are
+    gone, whichever are more.
     """
 
     version: str

@@ -7,10 +7,9 @@ What is kept is judged like anything new, on today's rows and unseen queries.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
-
-import numpy as np
 
 from training_service.domain.evidence import Evidence, Kept, Slip
 from training_service.domain.index_meta import META_FILE, IndexMeta, read_meta
@@ -83,8 +82,8 @@ class Keeping:
             return None
         before = self._evidence.kept or Kept(self._basis.version, 0, 0)
         now = self.reuse.inputs.feedback.rows
-        changed = len(np.setxor1d(row_ids(rows), self._meta.ids))
-        answered = len(_answers(now) ^ _answers(self._past_answers))
+        changed = _changes(set(row_ids(rows).tolist()), set(self._meta.ids.tolist()))
+        answered = _changes(_answers(now), _answers(self._past_answers))
         kept = replace(before, rows=before.rows + changed, answers=before.answers + answered)
         is_little = kept.rows <= share * len(rows) and kept.answers <= share * len(now)
         return kept if is_little else None
@@ -119,6 +118,11 @@ class Keeping:
     def _past_answers(self) -> tuple[FeedbackRow, ...]:
         path = self._basis.path / SNAPSHOT_FOLDER / FEEDBACK_FILE
         return feedback_from_lines(path.read_bytes(), str(path))
+
+
+def _changes(now: AbstractSet[object], before: AbstractSet[object]) -> int:
+    """How many are new or how many are gone, whichever is more: what was renamed counts once."""
+    return max(len(now - before), len(before - now))
 
 
 def _answers(rows: Sequence[FeedbackRow]) -> set[tuple[str, str, bool]]:
