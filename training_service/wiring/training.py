@@ -19,6 +19,7 @@ from training_service.wiring import (
 
 if TYPE_CHECKING:
     from training_service.adapters.encoders.cache import VectorMemory
+    from training_service.adapters.encoders.cache_folder import Kind
     from training_service.adapters.encoders.cache_pruning import CacheFolder
     from training_service.fit.tuning import Tuner
     from training_service.orchestrator import TrainingOrchestrator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 VECTORS_FOLDER = "vectors"
 EXPORTS_FOLDER = "exports"
 BLOCKS_FOLDER = "ray-blocks"
+TUNED_FOLDER = "tuned"
 
 
 def orchestrator(
@@ -165,4 +167,9 @@ def cache_folder(config: TrainingConfig) -> CacheFolder | None:
     if config.cache_dir is None:
         return None
     folder = config.cache_dir
-    return CacheFolder(folder / VECTORS_FOLDER, folder / EXPORTS_FOLDER, SystemClock())
+    wholes: dict[Kind, Path] = {
+        "export": folder / EXPORTS_FOLDER,
+        "tuned": folder / TUNED_FOLDER,
+        "blocks": folder / BLOCKS_FOLDER,
+    }
+    return CacheFolder(folder / VECTORS_FOLDER, wholes, SystemClock())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tests.support.caches import Counting, files_of
 from training_service.adapters.encoders import cache_segments
 from training_service.adapters.encoders.cache import CachedEncoder, VectorMemory
-from training_service.adapters.encoders.cache_folder import Piece
+from training_service.adapters.encoders.cache_folder import Kind, Piece
 from training_service.adapters.encoders.cache_pruning import CacheFolder, Limits
 from training_service.adapters.encoders.cache_segments import is_locked, open_to_write
 from training_service.errors import StorageError
@@ -28,7 +29,12 @@ class Noon:
 @pytest.fixture
 def folder(tmp_path: Path) -> CacheFolder:
     """A cache folder at noon, empty."""
-    return CacheFolder(tmp_path / "vectors", tmp_path / "exports", Noon())
+    wholes: dict[Kind, Path] = {
+        "export": tmp_path / "exports",
+        "tuned": tmp_path / "tuned",
+        "blocks": tmp_path / "blocks",
+    }
+    return CacheFolder(tmp_path / "vectors", wholes, Noon())
 
 
 def remember(root: Path, dimension: int, days: float) -> Path:
@@ -45,9 +51,9 @@ def _age(path: Path, days: float) -> None:
     os.utime(path, (moment, moment))
 
 
-def export(root: Path, name: str, days: float, size: int = 1000) -> Path:
-    """An export of ``size`` bytes, made ``days`` ago."""
-    entry = root / "exports" / name
+def export(root: Path, name: str, days: float, size: int = 1000, folder: str = "exports") -> Path:
+    """An export, or another whole piece, of ``size`` bytes, made ``days`` ago."""
+    entry = root / folder / name
     entry.mkdir(parents=True)
     (entry / "model.onnx").write_bytes(bytes(size))
     for path in (entry / "model.onnx", entry):
@@ -196,3 +202,31 @@ def test_a_folder_that_cannot_be_listed_is_an_error(folder: CacheFolder, tmp_pat
     (tmp_path / "vectors").touch()
     with pytest.raises(StorageError, match=r"cannot list .*ENOTDIR"):
         folder.pieces()
+
+
+def test_tuned_models_and_blocks_are_pieces_too(tmp_path: Path, folder: CacheFolder) -> None:
+    """What tuning and clusters keep is listed, counts against the limit, and goes when unused."""
+    tuned = export(tmp_path, "a" * 64, days=3, folder="tuned")
+    blocks = export(tmp_path, "work", days=2, folder="blocks")
+    kept = export(tmp_path, "model", days=1)
+    assert _names(folder.pieces()) == [
+        ("tuned", "a" * 64),
+        ("blocks", "work"),
+        ("export", "model"),
+    ]
+    gone = folder.prune(Limits(max_bytes=1500)).gone
+    assert {piece.path for piece in gone} == {tuned, blocks}
+    assert kept.is_dir()
+
+
+def test_a_tuned_model_that_somebody_works_on_stays(tmp_path: Path, folder: CacheFolder) -> None:
+    """While a run holds the folder of tuned models, none of them is removed."""
+    tuned = export(tmp_path, "b" * 64, days=3, folder="tuned")
+    held = os.open(tuned.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = folder.prune(Limits(max_bytes=-1))
+        assert ([piece.path for piece in done.kept], tuned.is_dir()) == ([tuned], True)
+    finally:
+        os.close(held)
+    assert [piece.path for piece in folder.prune(Limits(max_bytes=-1)).gone] == [tuned]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from training_service.adapters.encoders.cache_segments import KEYS_SUFFIX, ROWS_
 from training_service.adapters.encoders.cache_store import IDENTITY_FILE, stored_identity
 from training_service.release.durable import TEMPORARY_SUFFIX
 
-Kind = Literal["vectors", "export", "left over"]
+Kind = Literal["vectors", "export", "tuned", "blocks", "left over"]
 
 ABANDONED_S = 3600
 """A temporary file is being written; one as old as this, nobody finishes."""
@@ -21,10 +21,11 @@ ABANDONED_S = 3600
 
 @dataclass(frozen=True)
 class Piece:
-    """What can go by itself: one segment, one export, or something that nobody reads any more.
+    """What can go by itself: one segment, one folder, or something that nobody reads any more.
 
-    ``name`` is the identity of the encoder, or the digest of the exported model; ``used_s`` are
-    seconds since 1970.
+    ``name`` is the identity of the encoder, else that of the folder: the digest of the exported
+    model, the fingerprint of the tuned one, the work that blocks of a cluster belong to;
+    ``used_s`` are seconds since 1970.
     """
 
     kind: Kind
@@ -35,8 +36,8 @@ class Piece:
     used_s: float
 
 
-def pieces(vectors: Path, exports: Path, now_s: float) -> list[Piece]:
-    """Everything that the two folders hold; a folder that is not there holds nothing.
+def pieces(vectors: Path, wholes: Mapping[Kind, Path], now_s: float) -> list[Piece]:
+    """Everything that ``vectors`` and the folders of whole pieces hold, if they are there.
 
     Raises:
         OSError: a folder cannot be listed.
@@ -45,7 +46,8 @@ def pieces(vectors: Path, exports: Path, now_s: float) -> list[Piece]:
     for each in _entries(vectors):
         is_folder = each.is_dir(follow_symlinks=False)
         found += _of_identity(Path(each)) if is_folder else [_whole(Path(each), "left over")]
-    found += (_whole(Path(each), _kind_of_export(each.name)) for each in _entries(exports))
+    for kind, folder in wholes.items():
+        found += (_whole(Path(each), _kind_of(each.name, kind)) for each in _entries(folder))
     young_s = now_s - ABANDONED_S
     return [each for each in found if each.kind != "left over" or each.used_s <= young_s]
 
@@ -76,8 +78,8 @@ def _whole(path: Path, kind: Kind) -> Piece:
     return Piece(kind, "" if kind == "left over" else path.name, path, 0, size, used_s)
 
 
-def _kind_of_export(name: str) -> Kind:
-    return "left over" if name.startswith(".") or name.endswith(TEMPORARY_SUFFIX) else "export"
+def _kind_of(name: str, kind: Kind) -> Kind:
+    return "left over" if name.startswith(".") or name.endswith(TEMPORARY_SUFFIX) else kind
 
 
 def _below(path: Path) -> Iterator[Path]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training_service.adapters.encoders.cache_folder import Piece, pieces
+from training_service.adapters.encoders.cache_folder import Kind, Piece, pieces
 from training_service.adapters.encoders.cache_segments import (
     ROWS_SUFFIX,
     is_locked,
@@ -52,11 +54,11 @@ class Pruned:
 
 
 class CacheFolder:
-    """The vectors and the exports that are kept between runs."""
+    """All that is kept between runs: vectors by the segment, the rest by the folder."""
 
-    def __init__(self, vectors: Path, exports: Path, clock: Clock) -> None:
+    def __init__(self, vectors: Path, wholes: Mapping[Kind, Path], clock: Clock) -> None:
         self._vectors = vectors
-        self._exports = exports
+        self._wholes = wholes
         self._clock = clock
 
     def pieces(self) -> list[Piece]:
@@ -66,7 +68,7 @@ class CacheFolder:
             StorageError: a folder cannot be listed.
         """
         with storage_errors("list", self._vectors.parent):
-            found = pieces(self._vectors, self._exports, self._clock.now().timestamp())
+            found = pieces(self._vectors, self._wholes, self._clock.now().timestamp())
         return sorted(found, key=lambda piece: (piece.used_s, piece.path))
 
     def plan(self, limits: Limits, keep: Collection[Path] = ()) -> Pruned:
@@ -113,9 +115,28 @@ class CacheFolder:
 
 
 def _removed(piece: Piece) -> bool:
-    """Whether ``piece`` is gone now; a segment that is being written to is not."""
+    """Whether ``piece`` is gone now; what is being written to is not."""
     if piece.kind == "vectors":
         return _removed_segment(piece.path)
+    if piece.kind == "tuned":
+        return _removed_unlocked(piece.path)
+    return _removed_whole(piece)
+
+
+def _removed_unlocked(path: Path) -> bool:
+    """Whether the folder ``path`` is gone: whoever makes or reads one holds those beside it."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(folder)
+    return True
+
+
+def _removed_whole(piece: Piece) -> bool:
     if piece.path.is_dir() and not piece.path.is_symlink():
         shutil.rmtree(piece.path)
     else:
