@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from training_service.domain.index_kind import IndexChoice
+from training_service.domain.evidence import Evidence
 from training_service.domain.index_meta import CHROMA_FOLDER, IndexMeta
 from training_service.domain.judgement import Scorecard
 from training_service.domain.plan import PlannedStep
@@ -40,8 +40,9 @@ from training_service.recipes.semantic_judging import Judgement, bench, judge, w
 from training_service.recipes.semantic_keeping import Keeping, reuse_of
 from training_service.recipes.semantic_learning import Learned, challenger, learn, shipped
 from training_service.recipes.semantic_material import Material, replay, texts_of_run
+from training_service.recipes.semantic_memory import second_looks
 from training_service.recipes.semantic_model import ModelStep
-from training_service.recipes.semantic_parts import Parts, as_served
+from training_service.recipes.semantic_parts import Findings, Parts, as_served
 from training_service.recipes.semantic_plan import CountKnown, plan_steps
 from training_service.recipes.semantic_reuse import Reuse
 from training_service.recipes.semantic_tuning import TuningStep
@@ -90,35 +91,6 @@ class _Ground:
     texts: _Texts
     fidelity: Fidelity | None
     learned: Learned | None
-
-
-@dataclass(frozen=True)
-class _Findings:
-    """What the vectors and the index of a version were measured to be worth."""
-
-    fidelity: Fidelity | None
-    choice: IndexChoice | None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences for people, where there is something to tell."""
-        told = [] if self.fidelity is None else [str(self.fidelity)]
-        if self.choice is not None and self.choice.sample:
-            told.append(str(self.choice))
-        return tuple(told)
-
-    def noted(self, scorecard: Scorecard) -> Scorecard:
-        """``scorecard`` with these sentences among its notes."""
-        return replace(scorecard, notes=(*scorecard.notes, *self.notes))
-
-    def record(self) -> dict[str, Any]:
-        """The figures as JSON data."""
-        told: dict[str, Any] = {}
-        if self.fidelity is not None:
-            told["precision"] = asdict(self.fidelity)
-        if self.choice is not None:
-            told["index"] = self.choice.record()
-        return told
 
 
 class SemanticIndex:
@@ -183,11 +155,14 @@ class SemanticIndex:
             if collection is not None:
                 with steps.step("chroma"):
                     caches = _stored(collection, built)
-        found = _Findings(ground.fidelity, built.choice)
-        scorecard = None if scorecard is None else found.noted(scorecard)
+        found = Findings(ground.fidelity, built.choice)
+        evidence = None
+        if judged is not None and scorecard is not None:
+            evidence = judged.evidence(found.noted(scorecard), inputs)
+            scorecard = _reminding(found.noted(scorecard), inputs, past.served, evidence)
         return Candidate(
             scorecard=scorecard,
-            evidence=judged.evidence(scorecard, inputs) if judged and scorecard else None,
+            evidence=evidence,
             base_model=asdict(model.base(inputs)),
             caches=caches,
             notes=(*inputs.notes, *(() if scorecard else found.notes), *self._tools.trim_cache()),
@@ -283,6 +258,14 @@ class SemanticIndex:
             champion = self._tools.matcher_files.read(served.path, encoder=known)
         results = answer_cases(cases, ships, champion)
         return replace(scorecard, cases=results, notes=(*scorecard.notes, *case_notes(results)))
+
+
+def _reminding(
+    scorecard: Scorecard, inputs: Inputs, served: Served | None, evidence: Evidence
+) -> Scorecard:
+    """``scorecard`` with a note on former decisions that deserve another look."""
+    looks = second_looks(inputs, served, evidence.slips)
+    return replace(scorecard, notes=(*scorecard.notes, *looks))
 
 
 def _texts(inputs: Inputs, dimension: int) -> _Texts:

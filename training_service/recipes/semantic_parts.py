@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from training_service.domain.canary_answers import (
     CANARIES_FILE,
@@ -11,7 +12,9 @@ from training_service.domain.canary_answers import (
     canaries_bytes,
     canary_texts,
 )
+from training_service.domain.index_kind import IndexChoice
 from training_service.domain.index_meta import IndexMeta
+from training_service.domain.judgement import Scorecard
 from training_service.domain.snapshot import (
     CANONICAL_FILE,
     FEEDBACK_FILE,
@@ -19,6 +22,7 @@ from training_service.domain.snapshot import (
     canonical_lines,
     feedback_lines,
 )
+from training_service.fit.fidelity import Fidelity
 from training_service.fit.index_builder import BuiltIndex, IndexBuilder
 from training_service.match.canaries import ask_canaries
 from training_service.match.files import MatcherFiles
@@ -67,6 +71,35 @@ class Parts:
         make_folder(folder)
         write_bytes(folder / CANONICAL_FILE, canonical_lines(inputs.canonical))
         write_bytes(folder / FEEDBACK_FILE, feedback_lines(inputs.feedback.rows))
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the vectors and the index of a version were measured to be worth."""
+
+    fidelity: Fidelity | None
+    choice: IndexChoice | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people, where there is something to tell."""
+        told = [] if self.fidelity is None else [str(self.fidelity)]
+        if self.choice is not None and self.choice.sample:
+            told.append(str(self.choice))
+        return tuple(told)
+
+    def noted(self, scorecard: Scorecard) -> Scorecard:
+        """``scorecard`` with these sentences among its notes."""
+        return replace(scorecard, notes=(*scorecard.notes, *self.notes))
+
+    def record(self) -> dict[str, Any]:
+        """The figures as JSON data."""
+        told: dict[str, Any] = {}
+        if self.fidelity is not None:
+            told["precision"] = asdict(self.fidelity)
+        if self.choice is not None:
+            told["index"] = self.choice.record()
+        return told
 
 
 def as_served(shipped: Matcher, built: BuiltIndex) -> Matcher:
