@@ -26,7 +26,7 @@ test: bootstrap
 	$(BIN)/python -m pytest -q
 
 faults: bootstrap
-	$(BIN)/python -m pytest tests/faults --sweep full -s -o faulthandler_timeout=3600
+	$(BIN)/python -m pytest tests/faults --sweep full -s -n 0 -o faulthandler_timeout=3600
 
 DATA ?= data
 FIGURES ?= figures.json
