@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -23,9 +25,10 @@ DIGEST = "d" * 64
 QUICK = HttpLimits(connect_s=0.5, read_s=0.4, total_s=1.0, backoff_s=0.02)
 
 
-def named(value: object) -> str:
-    """What a parameter is called: a function by its name, which is the same in every process."""
-    return str(getattr(value, "__name__", value))
+def numbered() -> Callable[[object], str]:
+    """Parameters by number: behaviours have no name, or none of their own."""
+    numbers = count()
+    return lambda _value: str(next(numbers))
 
 
 def ask(url: str, limits: HttpLimits = QUICK) -> ReloadOutcome:
@@ -76,7 +79,7 @@ def test_the_service_gets_version_and_digest_and_confirms() -> None:
             "named v20261120.2 with another manifest: 7",
         ),
     ],
-    ids=named,
+    ids=numbered(),
 )
 def test_success_without_the_version_is_not_confirmed(behaviour: Behaviour, told: str) -> None:
     """Only the version asked for, in JSON of at most 64 KB, confirms."""
@@ -150,7 +153,7 @@ def test_a_closed_port_is_tried_three_times() -> None:
         (server.hang_up, "closed the connection without an answer"),
         (server.talk_nonsense, "not HTTP"),
     ],
-    ids=named,
+    ids=numbered(),
 )
 def test_a_request_that_may_have_arrived_is_sent_once(behaviour: Behaviour, told: str) -> None:
     """Silence, hanging up and nonsense end the attempt without a second request."""
@@ -161,7 +164,7 @@ def test_a_request_that_may_have_arrived_is_sent_once(behaviour: Behaviour, told
     assert told in outcome.detail
 
 
-@pytest.mark.parametrize("behaviour", [server.drip_head, server.drip_body], ids=named)
+@pytest.mark.parametrize("behaviour", [server.drip_head, server.drip_body], ids=numbered())
 def test_a_dripping_server_meets_the_total_deadline(behaviour: Behaviour) -> None:
     """Bytes that keep coming, each within the read limit, do not move the deadline."""
     with reload_server(behaviour) as service:
