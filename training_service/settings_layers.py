@@ -1,6 +1,6 @@
 """Flags, environment, file and user's folders become layers of settings, weakest first.
 
-Where nothing but the store is set, that is known here without the checks of all the others, which
+Where nothing but paths is set, the store is known here without the checks of all the others, which
 take longer to import than many a command runs.
 """
 
@@ -21,6 +21,8 @@ from training_service.settings_sources import (
 
 STORE = "model_store_base"
 DEFAULT_STORE = Path("model_store")
+_PATHS = (STORE, "cache_dir", "canonical_file", "feedback_file")
+"""Settings of which any text is a value: there is nothing to check in them."""
 
 
 def read_layers(
@@ -48,21 +50,22 @@ def plain_store(
     assignments: Sequence[str] = (),
     cwd: Path | None = None,
 ) -> Path | None:
-    """The folder of versions where no other setting is given, as ``load_settings`` would have it.
+    """The folder of versions where only paths are given, as ``load_settings`` would have it.
 
-    ``None`` where another one is, or anything is to be told: then all of them have to be read.
+    ``None`` where other settings are, or anything is to be told: then all of them are to be read.
     """
     base = working_directory() if cwd is None else cwd
     defaults, *told = read_layers(
-        flags, environ, config_file, base, assignments=assignments, names=(STORE,)
+        flags, environ, config_file, base, assignments=assignments, names=_PATHS
     )
     if defaults.faults or any(layer.faults or layer.notes for layer in told):
         return None
     given = {name: value.value for layer in told for name, value in layer.values.items()}
-    store = given.pop(STORE, DEFAULT_STORE)
-    if given or not isinstance(store, str | Path):
+    if not given.keys() <= set(_PATHS) or not all(
+        isinstance(v, str | Path) for v in given.values()
+    ):
         return None
-    return absolute(store, base, environ.get("HOME"))
+    return absolute(str(given.get(STORE, DEFAULT_STORE)), base, environ.get("HOME"))
 
 
 def absolute(path: str | Path, base: Path, home: str | None) -> Path:

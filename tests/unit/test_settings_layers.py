@@ -27,6 +27,7 @@ def test_the_default_is_that_of_the_setting() -> None:
         ({}, {"MODEL_STORE_BASE": " spaced "}, None, ()),
         ({}, {}, "model_store_base: from_file\n", ()),
         ({}, {}, "# nothing\n", ()),
+        ({}, {"TRAIN_CACHE_DIR": "c", "CANONICAL_FILE": "x"}, "feedback_file: f.csv\n", ()),
         ({}, {"TRAIN_MODEL_STORE_BASE": "e"}, "model_store_base: f\n", ("model_store_base=a",)),
     ],
 )
@@ -52,6 +53,7 @@ def test_the_store_is_what_all_settings_would_say(
         ({STORE: "a\nb"}, {}, None, ()),
         ({"log_level": "debug"}, {}, None, ()),
         ({}, {"BASE_MODEL": "x"}, None, ()),
+        ({}, {"CANONICAL_FILE": " "}, None, ()),
         ({}, {"TRAIN_MIN_ACCURACY": "7"}, None, ()),
         ({}, {"TRAIN_NO_SUCH": "7"}, None, ()),
         ({}, {"XDG_CACHE_HOME": "/a\nb"}, None, ()),

@@ -70,7 +70,7 @@ class Frame:
     def store(self) -> Path:
         """The folder of versions, for commands that need no other setting; logging is set up.
 
-        The others are read and checked only where one is given: that takes 0.1 s.
+        The others are read and checked only where one that is no path is given: that takes 0.1 s.
         """
         from training_service.settings_layers import plain_store
 
