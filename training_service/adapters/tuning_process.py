@@ -35,6 +35,9 @@ log = get_logger()
 
 INSTALL = "pip install 'training-service[deep]'"
 
+TUNED_FOLDER = "tuned"
+"""Below the cache folder."""
+
 _PACKAGES = ("accelerate", "datasets")
 _RUNNING = ".running"
 _MOST_FINISHED = 8
@@ -102,15 +105,15 @@ class TuningProcess:
     def _root(self, work: Path) -> Path:
         """Where models are kept; with the work when the cache cannot be used."""
         if self._cache_dir is not None:
-            root = self._cache_dir / "tuned"
+            root = self._cache_dir / TUNED_FOLDER
             try:
                 make_folders(root)
             except StorageError as problem:
                 log.warning("tuning.no_cache", why=str(problem))
             else:
                 return root
-        make_folders(work / "tuned")
-        return work / "tuned"
+        make_folders(work / TUNED_FOLDER)
+        return work / TUNED_FOLDER
 
     def _make(self, job: TuningJob, progress: Progress) -> None:
         make_folders(job.folder)

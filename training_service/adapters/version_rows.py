@@ -10,11 +10,11 @@ import numpy as np
 from training_service.adapters.encoders.loading import open_encoder
 from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.matcher_files import assembled
-from training_service.adapters.version_snapshot import snapshot_feedback
 from training_service.domain.index_meta import INDEX_FILE, META_FILE, read_meta
 from training_service.errors import ArtifactError
 from training_service.match.explain import Made
 from training_service.match.files import MODEL_FOLDER
+from training_service.release.version_snapshot import snapshot_feedback
 
 
 def open_made(folder: Path) -> Made:

@@ -73,11 +73,11 @@ def errors(
 
     Exit code 12: the version was not judged, or is damaged.
     """
-    from training_service.adapters.version_snapshot import snapshot_texts
     from training_service.cli.match_table import check_target
     from training_service.cli.sound_version import sound_version
     from training_service.judge.error_groups import error_groups
     from training_service.release.evidence_file import read_evidence
+    from training_service.release.version_snapshot import snapshot_texts
     from training_service.wiring import version_manager
 
     groups = _wanted(by)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,14 +102,9 @@ def _reading(config: TrainingConfig, canonical: Canonical, rules: FeedbackRules)
 
 def _served(frame: Frame, config: TrainingConfig) -> Served | None:
     """What serves; where it cannot be read that is told, and the rest goes on without."""
-    from training_service.adapters.version_snapshot import snapshot_feedback
     from training_service.domain.evidence import EVIDENCE_FILE
-    from training_service.domain.snapshot import (
-        CANONICAL_FILE,
-        SNAPSHOT_FOLDER,
-        canonical_from_lines,
-    )
     from training_service.release.evidence_file import read_evidence
+    from training_service.release.version_snapshot import snapshot_canonical, snapshot_feedback
     from training_service.wiring import version_manager
 
     versions = version_manager(config.model_store_base)
@@ -118,8 +113,7 @@ def _served(frame: Frame, config: TrainingConfig) -> Served | None:
         if name is None:
             return None
         folder = versions.path(name)
-        canonical = folder / SNAPSHOT_FOLDER / CANONICAL_FILE
-        entries = canonical_from_lines(canonical.read_bytes(), str(canonical))
+        entries = snapshot_canonical(folder)
         decisions = snapshot_feedback(folder)
         is_judged = (folder / EVIDENCE_FILE).is_file()
         slips = read_evidence(folder).slips if is_judged else ()
@@ -156,14 +150,9 @@ def _page(found: FeedbackCheck, canonical: Canonical, served: Served | None) -> 
 
 def _standing_slips(feedback: Feedback, slips: Iterable[Slip]) -> tuple[Slip, ...]:
     """The doubted answers that still count, with their lines of today, the most doubted first."""
-    from training_service.domain.records import normalise
+    from training_service.judge.slips import standing_slips
 
-    lines = {(row.group, row.key, row.correct): row.line for row in feedback.rows}
-    kept = [
-        replace(slip, line=lines[answer])
-        for slip in slips
-        if (answer := (normalise(slip.query), slip.key, slip.correct)) in lines
-    ]
+    kept = standing_slips(slips, feedback.rows)
     return tuple(sorted(kept, key=lambda slip: (-slip.doubt, slip.query, slip.key)))
 
 

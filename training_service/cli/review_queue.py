@@ -60,11 +60,11 @@ def review_queue(
 
     It also says what the next 100 answers are expected to gain, and when to stop.
     """
-    from training_service.adapters.version_snapshot import snapshot_feedback
     from training_service.cli.csv_text import harmless
     from training_service.cli.sound_version import sound_version
     from training_service.ingest.query_table import load_query_counts
     from training_service.judge.review_queue import incoming
+    from training_service.release.version_snapshot import snapshot_feedback
     from training_service.wiring import version_manager
 
     config = frame.settings().config

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from training_service.domain.evidence import Slip
-from training_service.domain.records import LabelledQuery
+from training_service.domain.records import FeedbackRow, LabelledQuery, normalise
 from training_service.judge.calibration_rows import CalibrationRows, Numbers
 from training_service.match.confidence import Figures
 
@@ -53,3 +54,13 @@ def find_slips(
             )
         )
     return tuple(sorted(found, key=lambda slip: (-slip.doubt, slip.query, slip.key)))
+
+
+def standing_slips(slips: Iterable[Slip], rows: Iterable[FeedbackRow]) -> tuple[Slip, ...]:
+    """Those of ``slips`` that stand in the feedback of today, with their lines there."""
+    lines = {(row.group, row.key, row.correct): row.line for row in rows}
+    return tuple(
+        replace(slip, line=lines[answer])
+        for slip in slips
+        if (answer := (normalise(slip.query), slip.key, slip.correct)) in lines
+    )

@@ -16,7 +16,6 @@ from training_service.domain.judgement import (
 )
 from training_service.domain.records import IndexRow, LabelledQuery, normalise
 from training_service.domain.run import Served
-from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
 from training_service.errors import ArtifactError, shown
 from training_service.judge.evidence import answered, evidence
 from training_service.judge.scorers import Outcome, compare, outcomes, summarise
@@ -29,6 +28,7 @@ from training_service.prepare.splitter import is_held_out, recent_window
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_learning import Learned, held_slips
 from training_service.recipes.semantic_material import Material
+from training_service.release.version_snapshot import snapshot_feedback
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,7 @@ def _is_held_answer(row: IndexRow, share: float) -> bool:
 
 
 def _snapshot_groups(served: Served) -> frozenset[str]:
-    path = served.path / SNAPSHOT_FOLDER / FEEDBACK_FILE
-    return frozenset(row.group for row in feedback_from_lines(path.read_bytes(), str(path)))
+    return frozenset(row.group for row in snapshot_feedback(served.path))
 
 
 @dataclass(frozen=True)

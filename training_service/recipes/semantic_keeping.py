@@ -11,11 +11,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from training_service.domain.evidence import Evidence, Kept, Slip
+from training_service.domain.evidence import Evidence, Kept
 from training_service.domain.index_meta import META_FILE, IndexMeta, read_meta
-from training_service.domain.records import FeedbackRow, IndexRow, normalise, row_ids
+from training_service.domain.records import FeedbackRow, IndexRow, row_ids
 from training_service.domain.run import Past, Served
-from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
+from training_service.judge.slips import standing_slips
 from training_service.match.files import THRESHOLDS_FILE, MatcherFiles
 from training_service.match.parameters import MatcherParameters, parameters_from_json
 from training_service.recipes.semantic_inputs import Inputs
@@ -24,6 +24,7 @@ from training_service.recipes.semantic_material import Material, rows_with
 from training_service.recipes.semantic_reuse import Reuse
 from training_service.release.durable import read_json
 from training_service.release.evidence_file import read_evidence
+from training_service.release.version_snapshot import snapshot_feedback
 
 
 def reuse_of(inputs: Inputs, past: Past) -> Reuse:
@@ -67,7 +68,7 @@ class Keeping:
         if parameters.weights.learned:
             shape = (len(material.heads.concepts), material.vectors.encoder.dimension)
             heads = files.heads(self._basis.path, shape)
-        slips = _in_file(seen.slips, material.inputs.feedback.rows)
+        slips = standing_slips(seen.slips, material.inputs.feedback.rows)
         return Learned(parameters, seen.rungs, slips, heads, kept or seen.kept)
 
     def since(self, rows: Sequence[IndexRow]) -> Kept | None:
@@ -83,7 +84,7 @@ class Keeping:
         before = self._evidence.kept or Kept(self._basis.version, 0, 0)
         now = self.reuse.inputs.feedback.rows
         changed = _changes(set(row_ids(rows).tolist()), set(self._meta.ids.tolist()))
-        answered = _changes(_answers(now), _answers(self._past_answers))
+        answered = _changes(_answers(now), _answers(snapshot_feedback(self._basis.path)))
         kept = replace(before, rows=before.rows + changed, answers=before.answers + answered)
         is_little = kept.rows <= share * len(rows) and kept.answers <= share * len(now)
         return kept if is_little else None
@@ -114,11 +115,6 @@ class Keeping:
     def _evidence(self) -> Evidence:
         return read_evidence(self._basis.path)
 
-    @cached_property
-    def _past_answers(self) -> tuple[FeedbackRow, ...]:
-        path = self._basis.path / SNAPSHOT_FOLDER / FEEDBACK_FILE
-        return feedback_from_lines(path.read_bytes(), str(path))
-
 
 def _changes(now: AbstractSet[object], before: AbstractSet[object]) -> int:
     """How many are new or how many are gone, whichever is more: what was renamed counts once."""
@@ -127,10 +123,3 @@ def _changes(now: AbstractSet[object], before: AbstractSet[object]) -> int:
 
 def _answers(rows: Sequence[FeedbackRow]) -> set[tuple[str, str, bool]]:
     return {(row.group, row.key, row.correct) for row in rows}
-
-
-def _in_file(slips: Sequence[Slip], rows: Sequence[FeedbackRow]) -> tuple[Slip, ...]:
-    """Those of ``slips`` that stand in the feedback of today, with their lines there."""
-    lines = {(row.group, row.key, row.correct): row.line for row in rows}
-    found = ((slip, lines.get((normalise(slip.query), slip.key, slip.correct))) for slip in slips)
-    return tuple(replace(slip, line=line) for slip, line in found if line is not None)

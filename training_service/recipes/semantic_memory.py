@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from training_service.domain.evidence import Slip
 from training_service.domain.run import Served
-from training_service.domain.snapshot import (
-    CANONICAL_FILE,
-    FEEDBACK_FILE,
-    SNAPSHOT_FOLDER,
-    canonical_from_lines,
-    feedback_from_lines,
-)
-from training_service.errors import ArtifactError
 from training_service.ingest.decision_memory import remembered, standing
 from training_service.recipes.semantic_inputs import Inputs
+from training_service.release.version_snapshot import snapshot_canonical, snapshot_feedback
 
 
 def second_looks(inputs: Inputs, served: Served | None, slips: Iterable[Slip]) -> tuple[str, ...]:
@@ -30,19 +22,10 @@ def second_looks(inputs: Inputs, served: Served | None, slips: Iterable[Slip]) -
     """
     if served is None or served.steps.get("rows") == inputs.steps["rows"]:
         return ()
-    folder = served.path / SNAPSHOT_FOLDER
-    old = canonical_from_lines(_read(folder / CANONICAL_FILE), str(folder / CANONICAL_FILE))
-    made = feedback_from_lines(_read(folder / FEEDBACK_FILE), str(folder / FEEDBACK_FILE))
-    if tuple(old) == tuple(inputs.canonical.entries):
+    old = snapshot_canonical(served.path)
+    if old == tuple(inputs.canonical.entries):
         return ()
     first = {slip.query: slip.preferred for slip in slips if slip.correct}
-    decisions = standing(made, inputs.feedback.rows, {})
+    decisions = standing(snapshot_feedback(served.path), inputs.feedback.rows, {})
     memory = remembered(decisions, old, inputs.canonical.entries, first)
     return memory.notes(served.version)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error

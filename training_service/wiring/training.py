@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 VECTORS_FOLDER = "vectors"
 EXPORTS_FOLDER = "exports"
 BLOCKS_FOLDER = "ray-blocks"
-TUNED_FOLDER = "tuned"
 
 
 def orchestrator(
@@ -163,6 +162,7 @@ def _trim_cache(config: TrainingConfig, used: VectorMemory) -> tuple[str, ...]:
 def cache_folder(config: TrainingConfig) -> CacheFolder | None:
     """What is kept between runs to save work; ``None`` when nothing is to be."""
     from training_service.adapters.encoders.cache_pruning import CacheFolder
+    from training_service.adapters.tuning_process import TUNED_FOLDER
 
     if config.cache_dir is None:
         return None

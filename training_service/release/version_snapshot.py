@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from training_service.domain.plain_json import PlainJsonError, parse_plain
-from training_service.domain.records import FeedbackRow
+from training_service.domain.records import CanonicalEntry, FeedbackRow
 from training_service.domain.snapshot import (
     CANONICAL_FILE,
     FEEDBACK_FILE,
     SNAPSHOT_FOLDER,
+    canonical_from_lines,
     feedback_from_lines,
 )
 from training_service.errors import ArtifactError
@@ -24,6 +25,16 @@ def snapshot_feedback(version: Path) -> tuple[FeedbackRow, ...]:
     """
     path = version / SNAPSHOT_FOLDER / FEEDBACK_FILE
     return feedback_from_lines(_read(path), str(path))
+
+
+def snapshot_canonical(version: Path) -> tuple[CanonicalEntry, ...]:
+    """The canonical entries when the version in this folder was made.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    path = version / SNAPSHOT_FOLDER / CANONICAL_FILE
+    return canonical_from_lines(_read(path), str(path))
 
 
 def snapshot_texts(version: Path) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.matchers import no, yes
-from training_service.adapters.version_snapshot import snapshot_feedback, snapshot_texts
 from training_service.domain.records import Canonical, CanonicalEntry
 from training_service.domain.snapshot import (
     CANONICAL_FILE,
@@ -17,6 +16,7 @@ from training_service.domain.snapshot import (
     feedback_lines,
 )
 from training_service.errors import ArtifactError
+from training_service.release.version_snapshot import snapshot_feedback, snapshot_texts
 
 
 def version(folder: Path, canonical: bytes, feedback: bytes = b"") -> Path:
