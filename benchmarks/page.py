@@ -29,7 +29,7 @@ _SCENARIOS = {
 }
 _COMMANDS = {
     "empty python": "an empty Python",
-    "libraries": "typer and pydantic alone",
+    "libraries": "typer and rich alone",
     "help": "`train --help`",
     "list": "`train versions list`",
     "match": "`train match` of one text",

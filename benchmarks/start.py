@@ -5,7 +5,7 @@
 A version of the first N titles of DATA (whole concepts) is made by ``train full-train``, and its
 rows are laid out as the naive pipeline leaves them; then each command runs N times as a process,
 the commands taking turns. Figures are medians. Baselines: an empty Python for help, typer and
-pydantic alone (``libraries``) for the list, the naive way (SentenceTransformer,
+rich alone (``libraries``) for the list, the naive way (SentenceTransformer,
 ``faiss.read_index``) for the match.
 """
 
@@ -28,7 +28,7 @@ HEAVY = (
 )
 TEXT = "chief of sales"
 _ROOT = Path(__file__).parents[1]
-_LIBRARIES = "import typer; from pydantic import BaseModel, TypeAdapter"
+_LIBRARIES = "import typer; import rich.table"
 _BASELINES = {"help": "empty python", "list": "libraries", "match": "naive match"}
 
 
