@@ -25,8 +25,8 @@ import numpy as np
 from benchmarks.large_world import write_world
 from benchmarks.processes import Ran, median_s, run
 from training_service.adapters.faiss_index import FaissIndex
+from training_service.domain.file_names import INDEX_FILE
 from training_service.domain.index_kind import IndexKind, IndexSetting
-from training_service.domain.index_meta import INDEX_FILE
 from training_service.domain.vectors import Vectors
 from training_service.fit.index_choice import EFFORTS, sample_queries
 

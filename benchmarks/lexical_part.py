@@ -21,7 +21,8 @@ import numpy.typing as npt
 from rapidfuzz import fuzz, process, utils
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from training_service.domain.index_meta import META_FILE, read_meta
+from training_service.domain.file_names import META_FILE
+from training_service.domain.index_meta import read_meta
 from training_service.domain.vectors import Matrix
 from training_service.match.matcher import Matcher
 from training_service.match.pool import concept_numbers

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.worlds import World, cut
-from training_service.domain.index_meta import INDEX_FILE, META_FILE, read_meta
+from training_service.domain.file_names import INDEX_FILE, META_FILE, MODEL_FOLDER
+from training_service.domain.index_meta import read_meta
 from training_service.domain.vectors import Matrix
-from training_service.match.files import MODEL_FOLDER
 from training_service.match.matcher import Matcher
 from training_service.ports import Progress, no_progress
 from training_service.wiring import open_matcher

@@ -15,7 +15,8 @@ import faiss
 import numpy as np
 
 from training_service.adapters.faiss_index import FaissIndex
-from training_service.domain.index_meta import INDEX_FILE, META_FILE, read_meta
+from training_service.domain.file_names import INDEX_FILE, META_FILE
+from training_service.domain.index_meta import read_meta
 
 
 def main() -> None:

@@ -124,7 +124,8 @@ class TrainingOrchestrator(Generic[P]):
         inputs and settings serves, or was held against the same champion, nothing is done but to
         deliver a reload that is pending.
         """
-        inputs = self._recipe.load(mode)
+        with self._versions.reading_ahead():
+            inputs = self._recipe.load(mode)
         known = self._known(mode, inputs, request)
         if known is not None and not self._service.is_due:
             return known
@@ -152,7 +153,8 @@ class TrainingOrchestrator(Generic[P]):
 
     def plan(self, mode: BuildMode, request: Request) -> RunPlan:
         """What ``run`` would do, and why; nothing is written, and no lock is taken."""
-        inputs = self._recipe.load(mode)
+        with self._versions.reading_ahead():
+            inputs = self._recipe.load(mode)
         known = self._known(mode, inputs, request)
         if known is not None:
             reasons = tuple(known.verdict.reasons)

@@ -17,16 +17,14 @@ from typer.main import get_command
 
 from training_service import errors
 from training_service.cli.commands import app
-from training_service.domain import judgement
+from training_service.domain import file_names, judgement
 from training_service.domain.evidence import EVIDENCE_FILE
-from training_service.domain.index_meta import CHROMA_FOLDER, INDEX_FILE, META_FILE
 from training_service.domain.judgement import Held, Promoted, Scores, verdict_name
 from training_service.domain.records import labelled_queries
 from training_service.domain.snapshot import SNAPSHOT_FOLDER
 from training_service.ingest.amendments import Amendment, amendments_file, line_of
 from training_service.ingest.canonical_loader import load_canonical
 from training_service.ingest.feedback_processor import FeedbackRules, load_feedback
-from training_service.match import files as parts_of
 from training_service.match.parameters import PARTS, MatcherParameters, Thresholds
 from training_service.orchestrator import METRICS_FILE
 from training_service.prepare.splitter import recent_window, split
@@ -282,10 +280,11 @@ def test_figures_of_the_terminal_picture_are_those_of_the_sample_data() -> None:
 
 def test_layout_of_a_version_names_its_parts() -> None:
     """README and architecture name every file that a version is made of."""
-    parts = [MANIFEST_FILE, INDEX_FILE, META_FILE, METRICS_FILE, EVIDENCE_FILE, REPORT_FILE]
-    parts += [parts_of.THRESHOLDS_FILE, parts_of.LEXICAL_FILE, parts_of.HEAD_FILE]
-    folders = (parts_of.MODEL_FOLDER, CHROMA_FOLDER, SNAPSHOT_FOLDER)
-    parts += [f"{folder}/" for folder in folders]
+    parts = [MANIFEST_FILE, METRICS_FILE, EVIDENCE_FILE, REPORT_FILE, f"{SNAPSHOT_FOLDER}/"]
+    named = {name: value for name, value in vars(file_names).items() if name.isupper()}
+    parts += [value for name, value in named.items() if name.endswith("_FILE")]
+    parts += [f"{value}/" for name, value in named.items() if name.endswith("_FOLDER")]
+    assert len(parts) == 12
     for page in (README, ROOT / "docs" / "architecture.md"):
         assert [part for part in parts if part not in _text(page)] == []
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.cli import finished
 from tests.support.worlds import Answer, World, answers, copy_of, make_world, tree, vocabulary
 
 KNOWN = vocabulary()
@@ -30,6 +31,17 @@ def test_second_run_says_so_and_changes_nothing(served: World) -> None:
         "nothing was built"
     )
     assert tree(served.folder) == before
+
+
+def test_a_run_with_nothing_to_do_imports_nothing_that_computes(served: World) -> None:
+    """Neither numpy nor what stands on it is loaded where a run ends as unchanged."""
+    heavy = {"numpy", "scipy", "faiss", "onnxruntime", "tokenizers", "pandas", "torch", "chromadb"}
+    code = (
+        "import sys; from training_service.cli.main import main\n"
+        f"code = main(sys.argv[1:]); print(code, sorted({heavy!r} & sys.modules.keys()))"
+    )
+    done = finished(served.start("full-train", program=code))
+    assert done.out.splitlines()[-1] == "0 []", done.err
 
 
 def test_unchanged_as_json(served: World) -> None:

@@ -15,13 +15,8 @@ import numpy as np
 
 from training_service.adapters.faiss_index import FaissIndex
 from training_service.domain.collection import CollectionReading, content_digest
-from training_service.domain.index_meta import (
-    CHROMA_FOLDER,
-    INDEX_FILE,
-    META_FILE,
-    IndexMeta,
-    read_meta,
-)
+from training_service.domain.file_names import CHROMA_FOLDER, INDEX_FILE, META_FILE
+from training_service.domain.index_meta import IndexMeta, read_meta
 from training_service.domain.records import IndexRow
 from training_service.domain.vectors import Ids, Matrix, Neighbours, Vectors
 from training_service.errors import StorageError

@@ -11,13 +11,13 @@ from tests.support.models import served_model
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.matcher_files import VersionMatcherFiles
+from training_service.domain.file_names import MODEL_FOLDER
 from training_service.domain.index_meta import IndexMeta
 from training_service.domain.records import FeedbackRow, IndexRow, LabelledQuery, normalise
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_lines
 from training_service.domain.vectors import Matrix, unit_rows
 from training_service.fit.index_builder import IndexBuilder
 from training_service.fit.index_choice import IndexesByRule
-from training_service.match.files import MODEL_FOLDER
 from training_service.match.matcher import Matcher, build_matcher
 from training_service.match.parameters import MatcherParameters, PartWeights
 from training_service.ports import Progress, no_progress

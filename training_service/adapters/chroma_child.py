@@ -27,7 +27,8 @@ from training_service.domain.canaries import (
     collection_agreement,
 )
 from training_service.domain.collection import CollectionReading, content_digest
-from training_service.domain.index_meta import INDEX_FILE, META_FILE, read_meta
+from training_service.domain.file_names import INDEX_FILE, META_FILE
+from training_service.domain.index_meta import read_meta
 from training_service.domain.vectors import Matrix
 from training_service.errors import Fault
 

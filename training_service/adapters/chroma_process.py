@@ -18,7 +18,7 @@ from training_service.adapters.child_process import ChildError, ChildProcess
 from training_service.adapters.chroma_writer import ChromaWriter
 from training_service.adapters.chroma_writing import packed_matrix, unpacked
 from training_service.domain.collection import CollectionReading
-from training_service.domain.index_meta import CHROMA_FOLDER
+from training_service.domain.file_names import CHROMA_FOLDER
 from training_service.domain.vectors import Matrix, Neighbours
 from training_service.errors import (
     ArtifactError,

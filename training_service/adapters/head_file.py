@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training_service.domain.file_names import HEAD_FILE
 from training_service.errors import ArtifactError
-from training_service.match.files import HEAD_FILE
 from training_service.match.linear_head import LinearHead
 from training_service.release.durable import write_bytes
 

@@ -16,11 +16,18 @@ import numpy.typing as npt
 from training_service.adapters.encoders.loading import open_encoder
 from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.head_file import read_head, read_heads, write_heads
-from training_service.domain.index_meta import INDEX_FILE, META_FILE, IndexMeta, read_meta
+from training_service.domain.file_names import (
+    INDEX_FILE,
+    LEXICAL_FILE,
+    META_FILE,
+    MODEL_FOLDER,
+    THRESHOLDS_FILE,
+)
+from training_service.domain.index_meta import IndexMeta, read_meta
 from training_service.domain.records import IndexRow
 from training_service.domain.snapshot import FEEDBACK_FILE, SNAPSHOT_FOLDER, feedback_from_lines
 from training_service.errors import ArtifactError
-from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER, THRESHOLDS_FILE, every_row
+from training_service.match.files import every_row
 from training_service.match.layers import Ground, OtherProfiles
 from training_service.match.lexical import LexicalProfiles, Postings
 from training_service.match.linear_head import LinearHead

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import re
 from pathlib import Path
 
+from training_service.domain.digest import sha256_of
 from training_service.domain.model import ResolvedModel
 from training_service.errors import ArtifactError, DependencyError, UsageError, shown
 
@@ -139,7 +139,7 @@ def _packaged(name: str) -> ResolvedModel | None:
     weights = folder / "model.safetensors"
     try:
         with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(file)
     except OSError as error:
         found = f"no readable file ({error.strerror})"
     if found != PACKAGED_SHA256:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training_service.adapters.encoders.loading import open_encoder
+from training_service.domain.digest import sha256_of
 from training_service.domain.vectors import Matrix
 from training_service.errors import ArtifactError, TrainError
 
@@ -165,4 +165,4 @@ def folder_digests(folder: Path) -> dict[str, str]:
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)

@@ -23,10 +23,10 @@ from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.matcher_files import assembled
 from training_service.domain.canaries import id_faults
 from training_service.domain.canary_answers import CANARIES_FILE, read_canaries
-from training_service.domain.index_meta import INDEX_FILE, META_FILE, IndexMeta, read_meta
+from training_service.domain.file_names import INDEX_FILE, META_FILE, MODEL_FOLDER, THRESHOLDS_FILE
+from training_service.domain.index_meta import IndexMeta, read_meta
 from training_service.errors import ArtifactError, Fault
 from training_service.match.canaries import canary_faults
-from training_service.match.files import MODEL_FOLDER, THRESHOLDS_FILE
 from training_service.match.parameters import parameters_from_json
 from training_service.ports import Encoder
 from training_service.release.durable import read_json

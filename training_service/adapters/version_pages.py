@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from training_service.domain.evidence import Evidence
+from training_service.domain.file_names import MODEL_FOLDER, THRESHOLDS_FILE
 from training_service.fit.model_folder import write_card
-from training_service.match.files import MODEL_FOLDER, THRESHOLDS_FILE
 from training_service.release.durable import read_json, write_bytes
 from training_service.release.evidence_file import write_evidence
 from training_service.release.manifest import Draft

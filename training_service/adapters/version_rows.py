@@ -10,10 +10,10 @@ import numpy as np
 from training_service.adapters.encoders.loading import open_encoder
 from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.matcher_files import assembled
-from training_service.domain.index_meta import INDEX_FILE, META_FILE, read_meta
+from training_service.domain.file_names import INDEX_FILE, META_FILE, MODEL_FOLDER
+from training_service.domain.index_meta import read_meta
 from training_service.errors import ArtifactError
 from training_service.match.explain import Made
-from training_service.match.files import MODEL_FOLDER
 from training_service.release.version_snapshot import snapshot_feedback
 
 

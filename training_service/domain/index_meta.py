@@ -8,20 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from training_service.domain.plain_json import PlainJsonError, parse_plain
-from training_service.domain.records import IndexForm, IndexRow, RowKind, content_ids, row_ids
+from training_service.domain.records import IndexForm, IndexRow, RowKind
+from training_service.domain.row_ids import content_ids, row_ids
 from training_service.domain.vectors import Ids
 from training_service.errors import ArtifactError, Fault, shown
-
-INDEX_FILE = "index.faiss"
-META_FILE = "meta.json"
-CHROMA_FOLDER = "chroma"
-
-IndexType = Literal["auto", "exact", "pq", "hnsw", "ivf"]
 
 _SCHEMA_VERSION = 1
 _RECIPE = "semantic-index"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
 from typing import Literal, cast
-
-import numpy as np
-import numpy.typing as npt
 
 IdKind = Literal["text", "code"]
 RowKind = Literal["synonym", "feedback"]
 IndexForm = Literal["synonyms", "joined", "merged"]
+IndexType = Literal["auto", "exact", "pq", "hnsw", "ivf"]
 
 
 def normalise(text: str) -> str:
@@ -27,16 +24,6 @@ def content_id(key: str, text: str) -> int:
     """The id of one (concept, text) row: 63 bits of SHA-256, so it never depends on row order."""
     digest = hashlib.sha256(f"{key}\0{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-def content_ids(keys: Iterable[str], texts: Iterable[str]) -> npt.NDArray[np.int64]:
-    """The content ids (n,) of many rows; a text without UTF-8 bytes raises UnicodeEncodeError."""
-    sha256 = hashlib.sha256
-    heads = [
-        sha256(f"{key}\0{text}".encode()).digest()[:8]
-        for key, text in zip(keys, texts, strict=True)
-    ]
-    return (np.frombuffer(b"".join(heads), dtype=">u8") >> 1).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +193,3 @@ class IndexRow:
         if self.known_id is None:
             object.__setattr__(self, "known_id", content_id(self.key, self.text))
         return cast("int", self.known_id)
-
-
-_KNOWN_ID = attrgetter("known_id")
-
-
-def row_ids(rows: Sequence[IndexRow]) -> npt.NDArray[np.int64]:
-    """The content ids (n,) of ``rows``, in their order."""
-    new = [row for row in rows if row.known_id is None]
-    if new:
-        found = content_ids((row.key for row in new), (row.text for row in new))
-        for row, number in zip(new, found.tolist(), strict=True):
-            object.__setattr__(row, "known_id", number)
-    return np.fromiter(map(_KNOWN_ID, rows), np.int64, len(rows))

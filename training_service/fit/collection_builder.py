@@ -11,7 +11,8 @@ from typing import Protocol
 
 from training_service.domain.canaries import Agreement, collection_agreement
 from training_service.domain.collection import CollectionReading, content_digest
-from training_service.domain.index_meta import CHROMA_FOLDER, INDEX_FILE, IndexMeta
+from training_service.domain.file_names import CHROMA_FOLDER, INDEX_FILE
+from training_service.domain.index_meta import IndexMeta
 from training_service.domain.vectors import Matrix, Vectors
 from training_service.errors import ArtifactError, Fault
 from training_service.fit.collection_difference import find_difference

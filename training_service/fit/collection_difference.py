@@ -8,18 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training_service.domain.index_meta import (
-    CHROMA_FOLDER,
-    INDEX_FILE,
-    META_FILE,
-    IndexMeta,
-    read_meta,
-)
+from training_service.domain.file_names import CHROMA_FOLDER, INDEX_FILE, META_FILE, MODEL_FOLDER
+from training_service.domain.index_meta import IndexMeta, read_meta
 from training_service.domain.model import ENCODER_FILE
 from training_service.domain.vectors import Ids, Vectors
 from training_service.errors import ArtifactError
 from training_service.fit.index_builder import ExactIndexes
-from training_service.match.files import MODEL_FOLDER
 from training_service.ports import VectorIndex
 
 MOST_CHANGED_SHARE = 0.2

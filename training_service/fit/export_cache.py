@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from training_service.domain.digest import sha256_of
 from training_service.domain.model import EncoderChoice, Precision
 from training_service.domain.plain_json import parse_plain
 from training_service.errors import ArtifactError, StorageError
@@ -98,4 +98,4 @@ class ExportCache:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)

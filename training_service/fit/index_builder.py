@@ -16,8 +16,9 @@ from training_service.domain.canaries import (
     canary_queries,
     id_faults,
 )
+from training_service.domain.file_names import INDEX_FILE, META_FILE
 from training_service.domain.index_kind import IndexChoice, IndexSetting
-from training_service.domain.index_meta import INDEX_FILE, META_FILE, IndexMeta
+from training_service.domain.index_meta import IndexMeta
 from training_service.domain.vectors import Matrix, Neighbours, Vectors
 from training_service.errors import ArtifactError
 from training_service.observability import get_logger

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from training_service.domain.model import (
     INT8_FILE,
     ONNX_FILE,
@@ -126,5 +124,5 @@ def _make_folder(folder: Path) -> None:
 def _spread(sample: Sequence[str]) -> list[str]:
     """At most 64 of the sample, evenly spaced by length, the shortest and the longest included."""
     ordered = sorted(set(sample), key=lambda text: (len(text), text))
-    places = np.linspace(0, len(ordered) - 1, min(_SAMPLE_TEXTS, len(ordered)))
-    return [ordered[int(place)] for place in places]
+    count = min(_SAMPLE_TEXTS, len(ordered))
+    return [ordered[i * (len(ordered) - 1) // max(1, count - 1)] for i in range(count)]

@@ -1,4 +1,4 @@
-"""Where a matcher's files stand in a version, and the door through which they are read."""
+"""The door through which a matcher's files in a version are written and read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ from training_service.domain.records import IndexRow
 from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Matcher
 from training_service.ports import Encoder
-
-MODEL_FOLDER = "model"
-THRESHOLDS_FILE = "thresholds.json"
-LEXICAL_FILE = "lexical.safetensors"
-HEAD_FILE = "head.safetensors"
 
 
 def every_row(_row: IndexRow) -> bool:

@@ -9,7 +9,8 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from training_service.domain.records import IndexRow, row_ids
+from training_service.domain.records import IndexRow
+from training_service.domain.row_ids import row_ids
 from training_service.domain.vectors import Ids, Matrix, Vectors, bad_rows
 from training_service.errors import ArtifactError, Fault, shown
 from training_service.ports import Encoder, Progress, no_progress

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from training_service.domain.cases import Cases
-from training_service.domain.index_meta import IndexType
 from training_service.domain.model import BaseModel, Precision
-from training_service.domain.records import Canonical, Feedback, IdKind, IndexForm
+from training_service.domain.records import Canonical, Feedback, IdKind, IndexForm, IndexType
 from training_service.domain.run import BuildMode, Finding
 from training_service.errors import TrainError, UsageError
 from training_service.fit.model_manager import ModelManager
@@ -160,10 +160,13 @@ def load_inputs(mode: BuildMode, options: SemanticIndexOptions, models: ModelMan
         DependencyError: the base model cannot be reached, or nothing here computes as asked.
     """
     _require_precision(options, models)
-    canonical = _canonical(options)
-    feedback = Feedback() if mode == "build-index" else _feedback(options, canonical)
-    cases = _cases(options, canonical) if mode == "full-train" else Cases()
-    return Inputs(mode, canonical, feedback, models.identify(options.base_model), options, cases)
+    with ThreadPoolExecutor(1) as beside:
+        # Hashing a model leaves the interpreter to the rows.
+        model = beside.submit(models.identify, options.base_model)
+        canonical = _canonical(options)
+        feedback = Feedback() if mode == "build-index" else _feedback(options, canonical)
+        cases = _cases(options, canonical) if mode == "full-train" else Cases()
+        return Inputs(mode, canonical, feedback, model.result(), options, cases)
 
 
 def _require_precision(options: SemanticIndexOptions, models: ModelManager) -> None:

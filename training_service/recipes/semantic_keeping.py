@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from training_service.domain.evidence import Evidence, Kept
-from training_service.domain.index_meta import META_FILE, IndexMeta, read_meta
-from training_service.domain.records import FeedbackRow, IndexRow, row_ids
+from training_service.domain.file_names import META_FILE, THRESHOLDS_FILE
+from training_service.domain.index_meta import IndexMeta, read_meta
+from training_service.domain.records import FeedbackRow, IndexRow
+from training_service.domain.row_ids import row_ids
 from training_service.domain.run import Past, Served
 from training_service.judge.slips import standing_slips
-from training_service.match.files import THRESHOLDS_FILE, MatcherFiles
+from training_service.match.files import MatcherFiles
 from training_service.match.parameters import MatcherParameters, parameters_from_json
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_learning import Learned

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training_service.domain.file_names import MODEL_FOLDER
 from training_service.domain.model import BaseModel
 from training_service.domain.records import IndexRow, LabelledQuery
 from training_service.errors import ArtifactError, shown
 from training_service.fit.fidelity import Fidelity, check_precision, require_fidelity
 from training_service.fit.model_manager import ModelManager
-from training_service.match.files import MODEL_FOLDER
 from training_service.ports import Encoder
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_reuse import Reuse

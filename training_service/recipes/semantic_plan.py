@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from training_service.domain.index_meta import META_FILE, read_meta
+from training_service.domain.file_names import META_FILE, MODEL_FOLDER
+from training_service.domain.index_meta import read_meta
 from training_service.domain.plan import CHECK, PlannedStep
 from training_service.domain.records import IndexRow, labelled_queries
 from training_service.domain.run import Past, Served
-from training_service.match.files import MODEL_FOLDER
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_keeping import Keeping, reuse_of
 from training_service.recipes.semantic_material import rows_with, texts_of_run

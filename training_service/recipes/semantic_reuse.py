@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from training_service.domain.index_meta import CHROMA_FOLDER, INDEX_FILE, META_FILE
+from training_service.domain.file_names import (
+    CHROMA_FOLDER,
+    INDEX_FILE,
+    LEXICAL_FILE,
+    META_FILE,
+    MODEL_FOLDER,
+)
 from training_service.domain.run import Served
 from training_service.domain.snapshot import SNAPSHOT_FOLDER
-from training_service.match.files import LEXICAL_FILE, MODEL_FOLDER
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.release.linking import share_file, share_tree
 

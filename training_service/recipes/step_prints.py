@@ -16,7 +16,7 @@ _DIGEST_CHARS = 32
 
 # What a step's output depends on beside what it is given: files and rooms of this package.
 _CODE = {
-    "rows": ("prepare/enricher.py", "domain/records.py", "ingest"),
+    "rows": ("prepare/enricher.py", "domain/records.py", "domain/row_ids.py", "ingest"),
     "base": (
         "adapters/encoders",
         "fit/model_folder.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from training_service.domain.digest import sha256_of
 from training_service.domain.release import FileRecord
 from training_service.release.durable import open_plain
 
@@ -45,8 +45,8 @@ class FileDigests:
             if known is not None:
                 return known
             is_settled = max(state[3:]) < time.time_ns() - _SETTLED_NS
-            digest = hashlib.file_digest(file, "sha256")
-            found = FileRecord(size=file.tell(), sha256=digest.hexdigest())
+            sha256 = sha256_of(file)
+            found = FileRecord(size=file.tell(), sha256=sha256)
             if is_settled:
                 self._known[state] = found
             return found

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from training_service.domain.file_names import CHROMA_FOLDER
 from training_service.domain.inert_files import code_problem
 from training_service.domain.release import FileRecord
 from training_service.errors import Fault, SafetyError, shown
@@ -14,7 +15,7 @@ from training_service.release.durable import shown_path, storage_errors
 from training_service.release.file_digests import FileDigests, side_by_side
 
 MANIFEST_FILE = "manifest.json"
-CACHE_FOLDERS = frozenset({"chroma"})
+CACHE_FOLDERS = frozenset({CHROMA_FOLDER})
 
 _MAX_PATH_CHARS = 1024
 

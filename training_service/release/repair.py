@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from training_service.domain.index_meta import CHROMA_FOLDER
+from training_service.domain.file_names import CHROMA_FOLDER
 from training_service.domain.release import FileRecord
 from training_service.errors import ArtifactError, Fault, UsageError
 from training_service.observability import get_logger

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from training_service.domain.index_meta import CHROMA_FOLDER
+from training_service.domain.file_names import CHROMA_FOLDER, MODEL_FOLDER
 from training_service.domain.model import (
     BASE_CARD_FILE,
     CARD_FILE,
@@ -22,7 +22,6 @@ from training_service.domain.model import (
 )
 from training_service.domain.release import Manifest
 from training_service.errors import ArtifactError, Fault
-from training_service.match.files import MODEL_FOLDER
 from training_service.ports import VectorStores, VersionProbe
 from training_service.release.durable import read_json
 from training_service.release.file_records import MANIFEST_FILE

@@ -7,9 +7,10 @@ store's lock; readers need none: they ask for ``current()`` once and then use th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from training_service.domain.judgement import Held, Promoted
@@ -106,6 +107,23 @@ class VersionManager:
     def verify(self, version: str) -> tuple[Fault, ...]:
         """Every way in which the folder is not what its manifest says; empty when it is whole."""
         return tree_check.look(self.path(version), self._digests).every_fault
+
+    @contextmanager
+    def reading_ahead(self) -> Iterator[None]:
+        """Meanwhile hash the files of the version in service, which ``verify`` knows afterwards.
+
+        What is wrong with it is for ``verify`` to say. What is raised within waits for nothing.
+        """
+        reader = Thread(target=self._read_ahead, daemon=True)
+        reader.start()
+        yield
+        reader.join()
+
+    def _read_ahead(self) -> None:
+        with suppress(TrainError, OSError):
+            serving = self.current()
+            if serving is not None:
+                self.verify(serving)
 
     def require_sound(self, version: str) -> None:
         """Raise ArtifactError, naming every fault, unless ``version`` is whole."""

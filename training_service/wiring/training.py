@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from training_service.adapters.encoders.cache import VectorMemory
     from training_service.adapters.encoders.cache_folder import Kind
     from training_service.adapters.encoders.cache_pruning import CacheFolder
+    from training_service.domain.evidence import Evidence
+    from training_service.fit.model_manager import ModelManager
     from training_service.fit.tuning import Tuner
     from training_service.orchestrator import TrainingOrchestrator
     from training_service.ports import ProgressBars
-    from training_service.recipes.semantic_index import Fill, SemanticIndex
+    from training_service.recipes.semantic_build import Fill, SemanticBuild
+    from training_service.recipes.semantic_index import SemanticIndex
     from training_service.recipes.semantic_inputs import Inputs
+    from training_service.release.manifest import Draft
     from training_service.settings import TrainingConfig
 
 VECTORS_FOLDER = "vectors"
@@ -38,7 +42,6 @@ def orchestrator(
 ) -> TrainingOrchestrator[Inputs]:
     """The orchestrator of the configured recipe and store."""
     from training_service.adapters.account import account
-    from training_service.adapters.version_pages import write_pages
     from training_service.adapters.version_probe import VersionProcess
     from training_service.judge.evaluation_gate import GatePolicy
     from training_service.orchestrator import ReleaseTools, TrainingOrchestrator
@@ -60,7 +63,7 @@ def orchestrator(
         hook,
         VersionProcess(),
         automatic_pruning(config, versions),
-        write_pages,
+        _write_pages,
     )
     recipe = make(config, progress or no_progress_bars)
     return TrainingOrchestrator(recipe, release, policy, SystemClock())
@@ -68,27 +71,35 @@ def orchestrator(
 
 def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIndex:
     """The recipe ``semantic-index`` with real models, indexes and caches."""
-    from training_service.adapters.chroma_process import ChromaProcess
     from training_service.adapters.encoders.loading import EncoderLoader
-    from training_service.adapters.faiss_index import FaissIndex
-    from training_service.adapters.matcher_files import VersionMatcherFiles
     from training_service.adapters.model_sources import ModelSources
-    from training_service.fit.collection_builder import CollectionBuilder
-    from training_service.fit.index_builder import IndexBuilder
-    from training_service.fit.index_choice import IndexesByRule
     from training_service.fit.model_manager import ModelManager
-    from training_service.recipes.semantic_index import SemanticIndex, Tools
+    from training_service.recipes.semantic_index import SemanticIndex
     from training_service.recipes.semantic_inputs import SemanticIndexOptions
-    from training_service.release.durable import write_bytes
     from training_service.release.linking import duplicate_file
 
-    remember = _cached(config.cache_dir)
     exports = config.cache_dir / EXPORTS_FOLDER if config.cache_dir else None
     options = SemanticIndexOptions(
         **{name: getattr(config, name) for name in SemanticIndexOptions.names()}
     )
+    models = ModelManager(ModelSources(), EncoderLoader(), exports, duplicate_file)
+    return SemanticIndex(options, models, partial(_build, config, progress, models))
+
+
+def _build(config: TrainingConfig, progress: ProgressBars, models: ModelManager) -> SemanticBuild:
+    """What builds: a second of imports that a run with nothing to do is spared."""
+    from training_service.adapters.chroma_process import ChromaProcess
+    from training_service.adapters.faiss_index import FaissIndex
+    from training_service.adapters.matcher_files import VersionMatcherFiles
+    from training_service.fit.collection_builder import CollectionBuilder
+    from training_service.fit.index_builder import IndexBuilder
+    from training_service.fit.index_choice import IndexesByRule
+    from training_service.recipes.semantic_build import SemanticBuild, Tools
+    from training_service.release.durable import write_bytes
+
+    remember = _cached(config.cache_dir)
     tools = Tools(
-        models=ModelManager(ModelSources(), EncoderLoader(), exports, duplicate_file),
+        models=models,
         tuner=_tuner(config),
         index_builder=IndexBuilder(IndexesByRule(FaissIndex, config.index_type), write_bytes),
         collections=CollectionBuilder(ChromaProcess(), FaissIndex),
@@ -100,7 +111,14 @@ def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIn
         clock=SystemClock(),
         progress=progress,
     )
-    return SemanticIndex(options, tools)
+    return SemanticBuild(tools)
+
+
+def _write_pages(staging: Path, draft: Draft, evidence: Evidence | None) -> None:
+    """Render what people read of a build; imported where something was built."""
+    from training_service.adapters.version_pages import write_pages
+
+    write_pages(staging, draft, evidence)
 
 
 def _tuner(config: TrainingConfig) -> Tuner | None:

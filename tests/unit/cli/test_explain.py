@@ -15,7 +15,7 @@ from tests.support.matchers import hashing_matcher, no, write_matcher, yes
 from tests.support.versions import DAY, draft, promote
 from training_service.adapters.version_rows import open_made
 from training_service.cli.explain import explain
-from training_service.domain.index_meta import META_FILE
+from training_service.domain.file_names import META_FILE
 from training_service.errors import ArtifactError
 from training_service.match.matcher import Matcher
 from training_service.release.version_manager import VersionManager

@@ -19,7 +19,8 @@ from tests.support.matchers import (
     vocabulary_rows,
     yes,
 )
-from training_service.domain.records import FeedbackRow, IndexRow, row_ids
+from training_service.domain.records import FeedbackRow, IndexRow
+from training_service.domain.row_ids import row_ids
 from training_service.domain.vectors import Vectors, unit_rows
 from training_service.match.confidence import Confidence, Line
 from training_service.match.explain import Explanation, Made, explanation

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from training_service.domain.digest import PART_BYTES, sha256_of
 from training_service.errors import SafetyError
 from training_service.release.file_digests import FileDigests, side_by_side
 
@@ -85,3 +87,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("a")
     with pytest.raises((OSError, SafetyError)):
         FileDigests().record(tmp_path / "link")
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 9_000_000])
+def test_parts_make_the_digest_of_the_whole(tmp_path: Path, size: int) -> None:
+    """Wherever the parts in which a file is read end, its digest is that of all its bytes."""
+    data = random.Random(size).randbytes(size)
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        assert sha256_of(file) == sha256(data).hexdigest()

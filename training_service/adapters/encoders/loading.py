@@ -1,12 +1,12 @@
-"""A model folder to the encoder that its ``encoder.json`` names."""
+"""A model folder to the encoder that its ``encoder.json`` names.
+
+What computes is imported by who opens one: a run with nothing to do only asks for digests.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from training_service.adapters.encoders.hashing import HashingEncoder
-from training_service.adapters.encoders.onnx import onnx_encoder
-from training_service.adapters.encoders.tokenising import Tokenising
 from training_service.domain.inert_files import MODULES_FILE, code_problem, module_faults
 from training_service.domain.model import (
     ENCODER_FILE,
@@ -96,6 +96,7 @@ class EncoderLoader:
     def quantise(self, model_dir: Path, target: Path) -> None:
         """Write the int8 form of the folder's fp32 export to ``target``."""
         from training_service.adapters.encoders.quantising import quantise
+        from training_service.adapters.encoders.tokenising import Tokenising
 
         _refuse_code(model_dir)
         quantise(model_dir / ONNX_FILE, target, Tokenising(model_dir))
@@ -112,6 +113,8 @@ def adds_int8_products(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
 
 def _served(model_dir: Path, choice: EncoderChoice) -> Encoder:
     if choice.runtime == "onnxruntime":
+        from training_service.adapters.encoders.onnx import onnx_encoder
+
         return onnx_encoder(model_dir, choice.served_file, choice.identity)
     from training_service.adapters.encoders.openvino import openvino_encoder, require_bf16
 
@@ -142,6 +145,8 @@ def _reference(model_dir: Path, choice: EncoderChoice) -> Encoder:
 
 
 def _hashing(model_dir: Path) -> Encoder:
+    from training_service.adapters.encoders.hashing import HashingEncoder
+
     record = _json(model_dir / HASHING_FILE)
     dimension = record.get("dimension") if isinstance(record, dict) else None
     if type(dimension) is not int or dimension < 2:
