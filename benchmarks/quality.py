@@ -1,7 +1,7 @@
 """How good is what feedback buys: ours rung by rung, and others on the same data.
 
     python -m benchmarks.quality DATA... [--sample] [--only NAME] [--peers PYTHON] [--quick]
-        [--work FOLDER] [--plot FILE.png] [--json FILE]
+        [--deep BUDGET] [--work FOLDER] [--plot FILE.png] [--json FILE]
 
 DATA is a folder with ``canonical.json``, ``feedback.csv`` and, where there are truths,
 ``labelled_queries.csv`` (``query``, ``canonical_ids`` with ``|`` between ids): half of the
@@ -13,8 +13,9 @@ gate is lenient.
 
 ``--only``: ``table`` (all learners), ``scope`` (27 categories are no concepts; categories only),
 ``flips`` (one verdict in ten turned round), ``curve`` (less feedback); everything by default.
-Each draw of scope and flips is made three times, with ``--quick`` once. ``--peers`` is an
-interpreter with semantic-router, which is left out without it. The runs share one cache of
+Each draw of scope and flips is made three times, with ``--quick`` once. ``--deep`` adds what
+``--learn deep`` makes of such a budget (``40m``) to the table. ``--peers`` is an interpreter with
+semantic-router, which is left out without it. The runs share one cache of
 vectors: what comes first pays for encoding. ``--work`` keeps all that was trained, and does not
 train it again.
 """
@@ -49,7 +50,7 @@ def main() -> None:
     found: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as folder:
         work = (given.work or Path(folder)).resolve()
-        place = checks.Place(work, 1 if given.quick else 3)
+        place = checks.Place(work, 1 if given.quick else 3, given.deep)
         for data, trial in _trials(given.data, is_sample=given.sample):
             figures = found.setdefault(trial.name, _size(trial))
             for part in (given.only,) if given.only else PARTS:
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--peers", type=Path, metavar="PYTHON")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--deep", metavar="BUDGET")
     parser.add_argument("--work", type=Path, metavar="FOLDER")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)
@@ -118,13 +120,18 @@ def table(trial: Trial, place: checks.Place, python: Path | None) -> Figures:
     ours = place.train(trial, "default")
     pooled = place.train(trial, "pooled", "--learn", "pooled")
     rows = [_own("ours, default", ours, trial), _own("ours, --learn pooled", pooled, trial)]
+    if place.deep_budget:
+        budget = ("--learn", "deep", "--learn-budget", place.deep_budget)
+        deep = place.train(trial, f"deep-{place.deep_budget}", *budget)
+        rows.append(_own("ours, --learn deep", deep, trial))
+    own = len(rows)
     # A name that says something is a text of its concept as well: all see the same texts.
     same = replace(trial, canonical=ours.texts())
     others = [*peers(same, open_matcher(ours.version).encoder)]
     if python is not None:
         others += routers(same, python, ours.folder)
     rows += [_row(peer, trial) for peer in others]
-    best = max(rows[2:], key=lambda row: row["coverage"])
+    best = max(rows[own:], key=lambda row: row["coverage"])
     return {
         "rungs": ours.evidence()["rungs"],
         "learners": rows,

@@ -20,10 +20,14 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where trials are trained, with one cache for all, and how many draws are made."""
+    """Where trials are trained, with one cache for all, and how many draws are made.
+
+    ``deep_budget`` is what tuning the encoder may cost, where that is to be tried.
+    """
 
     folder: Path
     draws: int
+    deep_budget: str | None = None
 
     def train(self, trial: Trial, name: str, *options: str) -> Trained:
         """Train ``trial`` in the folder of that name."""
