@@ -190,6 +190,11 @@ class TrainingConfig(BaseSettings):
         description="The Ray cluster to join; empty starts one on this machine for the run.",
         json_schema_extra={"expected": "an address that Ray takes, or empty for none"},
     )
+    ray_shared_dir: Path | None = Field(
+        None,
+        description="Where all machines of the cluster meet: large indexes get their rows there.",
+        json_schema_extra={"expected": "a path, or empty for none"},
+    )
     cache_dir: Path | None = Field(
         None,
         description="Where vectors are cached between runs; empty for no cache.",

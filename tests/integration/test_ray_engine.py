@@ -7,10 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import pytest
 
@@ -18,10 +18,16 @@ from tests.support.ray_cluster import TestCluster, descendants, kill_one_worker,
 from training_service.adapters.encoders.cache import CachedEncoder
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.adapters.encoders.ray import RayEncoder, RayFilling
-from training_service.adapters.ray_index import RayAdding
+from training_service.adapters.faiss_index import FaissIndex
+from training_service.adapters.ray_index import RayAdding, RayIndexes
 from training_service.adapters.ray_process import RayProcess
+from training_service.domain.index_kind import IndexKind, IndexSetting
+from training_service.domain.vectors import Vectors, unit_rows
 from training_service.errors import DependencyError
+from training_service.fit.index_choice import EFFORTS
 from training_service.ports import no_progress_bars
+from training_service.settings_loading import load_settings
+from training_service.wiring.training import index_kinds
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="the extra ray is not installed"
@@ -122,31 +128,47 @@ def test_an_interrupted_filling_computes_only_what_is_missing(
     elsewhere(cached, model, TEXTS, no_progress_bars)
 
 
-@pytest.mark.parametrize("kind", ["pq", "ivf"])
-def test_an_index_filled_by_shards_is_the_local_one(
-    cluster: TestCluster, tmp_path: Path, kind: str
+@pytest.mark.parametrize("kind", ["exact", "pq", "hnsw", "ivf"])
+def test_an_index_whose_rows_a_cluster_adds_is_the_local_one(
+    cluster: TestCluster, tmp_path: Path, kind: IndexKind
 ) -> None:
-    """Shards added on the cluster give the same bytes as adding every row here."""
-    matrix = np.random.default_rng(7).standard_normal((3000, 32), dtype=np.float32)
-    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-
-    def trained() -> Any:  # noqa: ANN401 - FAISS has no types
-        if kind == "pq":
-            index: Any = faiss.IndexPQFastScan(32, 8, 4)
-        else:
-            index = faiss.IndexIVFFlat(faiss.IndexFlatL2(32), 32, 20)
-        index.train(matrix)
-        return index
-
-    here = trained()
-    there = faiss.clone_index(here)  # trained once: two threads need not train twice alike
-    here.add(matrix)
+    """The file is the local one byte for byte; pq and ivf get each row there, the others none."""
+    matrix = unit_rows(np.random.default_rng(7).standard_normal((3000, 32), dtype=np.float32))
+    vectors, setting = (
+        Vectors(np.arange(3000), matrix),
+        IndexSetting(kind, EFFORTS.get(kind, (0,))[0]),
+    )
     rows: list[int] = []
     process = RayProcess(cluster.address, cluster.environment)
-    RayAdding(tmp_path / "work", process, shard_rows=701, least_rows=1)(there, matrix, rows.append)
-    assert np.array_equal(faiss.serialize_index(there), faiss.serialize_index(here))
-    assert sum(rows) == len(matrix)
-    assert not any((tmp_path / "work").iterdir())
+    adding = RayAdding(tmp_path / "work", process, shard_rows=701, least_rows=1)
+    told = partial(adding, progress=rows.append)
+    here, there = tmp_path / "here.faiss", tmp_path / "there.faiss"
+    FaissIndex.build(vectors, setting).save(here)
+    RayIndexes(told).build(vectors, setting).save(there)
+    assert there.read_bytes() == here.read_bytes()
+    assert sum(rows) == (len(matrix) if kind in {"pq", "ivf"} else 0)
+    assert not list((tmp_path / "work").glob("*"))
+    assert RayIndexes(told).load(there).vectors().equals(vectors)
+
+
+def test_few_rows_are_added_here(tmp_path: Path) -> None:
+    """Below four million rows no cluster is asked, though a common folder is named."""
+    matrix = unit_rows(np.random.default_rng(7).standard_normal((3000, 32), dtype=np.float32))
+    vectors, setting = Vectors(np.arange(3000), matrix), IndexSetting("pq", 500)
+    nobody = RayIndexes(RayAdding(tmp_path / "work", RayProcess(UNREACHABLE)))
+    nobody.build(vectors, setting).save(tmp_path / "there.faiss")
+    FaissIndex.build(vectors, setting).save(tmp_path / "here.faiss")
+    assert (tmp_path / "there.faiss").read_bytes() == (tmp_path / "here.faiss").read_bytes()
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_common_folder_has_rows_added_on_the_cluster(tmp_path: Path, engine: str) -> None:
+    """``ray_shared_dir`` alone decides where rows of large indexes are added, and ``engine``."""
+    places = {"TRAIN_RAY_SHARED_DIR": str(tmp_path), "TRAIN_ENGINE": engine}
+    config = load_settings({}, places, cwd=tmp_path).config
+    assert isinstance(index_kinds(config), RayIndexes) == (engine == "ray")
+    alone = load_settings({}, {"TRAIN_ENGINE": engine}, cwd=tmp_path).config
+    assert index_kinds(alone) is FaissIndex
 
 
 def test_a_machine_without_the_model_folder_gets_it(cluster: TestCluster, model: Path) -> None:

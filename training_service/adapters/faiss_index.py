@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from training_service.adapters.faiss_kinds import built, gathered, set_effort
+from training_service.adapters.faiss_kinds import Add, add_here, built, gathered, set_effort
 from training_service.adapters.faiss_layout import Graph, Layout, read_layout
 from training_service.domain.index_kind import IndexSetting
 from training_service.domain.vectors import (
@@ -55,8 +55,12 @@ class FaissIndex:
         self.setting = setting
 
     @classmethod
-    def build(cls, vectors: Vectors, setting: IndexSetting = EXACT) -> FaissIndex:
+    def build(
+        cls, vectors: Vectors, setting: IndexSetting = EXACT, add: Add = add_here
+    ) -> FaissIndex:
         """Index ``vectors``, given in any order; the index looks at their memory, it has no own.
+
+        ``add`` fills those of kind ``pq`` and ``ivf``, to the same bytes wherever it does so.
 
         Raises:
             ArtifactError: a row is not finite or not of unit norm, an id stands there twice, or
@@ -64,7 +68,7 @@ class FaissIndex:
         """
         ordered = _ascending(vectors)
         _refuse_unsearchable(ordered)
-        return cls(built(ordered, setting), setting, ordered)
+        return cls(built(ordered, setting, add), setting, ordered)
 
     @classmethod
     def load(cls, path: Path) -> FaissIndex:

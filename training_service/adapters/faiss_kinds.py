@@ -19,18 +19,28 @@ _SAMPLE_A_CENTROID = 256  # FAISS itself would take no more
 _LEAST_A_CENTROID = 39  # below this many points FAISS doubts its own clustering
 _ADDED_AT_ONCE = 65_536
 
+Add = Callable[[Any, Matrix], None]
+"""Adds the rows of a matrix (n, d), in their order, to an index that is trained and empty."""
 
-def built(vectors: Vectors, setting: IndexSetting) -> Any:  # noqa: ANN401 - FAISS has no types
+
+def add_here(index: Any, matrix: Matrix) -> None:  # noqa: ANN401 - FAISS has no types
+    """Add the rows in this process, a part at a time."""
+    for start in range(0, len(matrix), _ADDED_AT_ONCE):
+        index.add(matrix[start : start + _ADDED_AT_ONCE])
+
+
+def built(vectors: Vectors, setting: IndexSetting, add: Add = add_here) -> Any:  # noqa: ANN401 - FAISS has no types
     """The index of ``vectors`` (ascending ids, contiguous), the same bits for the same vectors.
 
-    ``exact`` and ``pq`` keep a view of the matrix, not a copy: it must outlive the index.
+    ``exact`` and ``pq`` keep a view of the matrix, not a copy: it must outlive the index. ``add``
+    fills the kinds whose rows do not know each other, ``pq`` and ``ivf``.
 
     Raises:
         ArtifactError: there are too few rows to train an index of this kind.
     """
     import faiss
 
-    inner = _BUILD[setting.kind](vectors.matrix)
+    inner = _BUILD[setting.kind](vectors.matrix, add)
     # Made around an empty index, because FAISS adds nothing to a map that it has not copied.
     index: Any = faiss.IndexIDMap(faiss.IndexFlatL2(vectors.dimension))
     index.index = inner
@@ -75,7 +85,7 @@ def gathered(index: Any, rows: int, dimension: int) -> tuple[Matrix, bool]:  # n
     return matrix, bool(seen.all())
 
 
-def _exact(matrix: Matrix) -> Any:  # noqa: ANN401 - FAISS has no types
+def _exact(matrix: Matrix, _add: Add) -> Any:  # noqa: ANN401 - FAISS has no types
     import faiss
 
     flat: Any = faiss.IndexFlatL2(matrix.shape[1])
@@ -83,7 +93,7 @@ def _exact(matrix: Matrix) -> Any:  # noqa: ANN401 - FAISS has no types
     return flat
 
 
-def _pq(matrix: Matrix) -> Any:  # noqa: ANN401 - FAISS has no types
+def _pq(matrix: Matrix, add: Add) -> Any:  # noqa: ANN401 - FAISS has no types
     import faiss
 
     rows, dimension = matrix.shape
@@ -96,13 +106,13 @@ def _pq(matrix: Matrix) -> Any:  # noqa: ANN401 - FAISS has no types
         codes.train(_spread(matrix, PQ_CENTROIDS * _SAMPLE_A_CENTROID))
     refined: Any = faiss.IndexRefineFlat(codes)
     refined.referenced_objects = [codes]
-    _add(codes, matrix)
+    add(codes, matrix)
     _share(faiss.downcast_index(refined.refine_index), matrix)
     refined.ntotal = rows
     return refined
 
 
-def _hnsw(matrix: Matrix) -> Any:  # noqa: ANN401 - FAISS has no types
+def _hnsw(matrix: Matrix, _add: Add) -> Any:  # noqa: ANN401 - FAISS has no types
     import faiss
 
     graph: Any = faiss.IndexHNSWFlat(matrix.shape[1], HNSW_LINKS)
@@ -111,7 +121,7 @@ def _hnsw(matrix: Matrix) -> Any:  # noqa: ANN401 - FAISS has no types
     return graph
 
 
-def _ivf(matrix: Matrix) -> Any:  # noqa: ANN401 - FAISS has no types
+def _ivf(matrix: Matrix, add: Add) -> Any:  # noqa: ANN401 - FAISS has no types
     import faiss
 
     rows, dimension = matrix.shape
@@ -120,11 +130,11 @@ def _ivf(matrix: Matrix) -> Any:  # noqa: ANN401 - FAISS has no types
     index: Any = faiss.IndexIVFFlat(faiss.IndexFlatL2(dimension), dimension, lists)
     with _one_thread():
         index.train(_spread(matrix, lists * 2 * _LEAST_A_CENTROID))
-    _add(index, matrix)
+    add(index, matrix)
     return index
 
 
-_BUILD: dict[IndexKind, Callable[[Matrix], Any]] = {
+_BUILD: dict[IndexKind, Callable[[Matrix, Add], Any]] = {
     "exact": _exact,
     "pq": _pq,
     "hnsw": _hnsw,
@@ -160,11 +170,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(threads)
-
-
-def _add(index: Any, matrix: Matrix) -> None:  # noqa: ANN401 - FAISS has no types
-    for start in range(0, len(matrix), _ADDED_AT_ONCE):
-        index.add(matrix[start : start + _ADDED_AT_ONCE])
 
 
 def _share(flat: Any, matrix: Matrix) -> None:  # noqa: ANN401 - FAISS has no types

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from training_service.adapters.faiss_index import FaissIndex
+from training_service.adapters.faiss_kinds import Add, add_here
 from training_service.adapters.ray_process import PLACE_PREFIX, RayProcess
-from training_service.domain.vectors import Matrix
+from training_service.domain.index_kind import IndexSetting
+from training_service.domain.vectors import Matrix, Vectors
 from training_service.observability import get_logger
 from training_service.ports import Progress, no_progress
 from training_service.release.durable import storage_errors
@@ -20,6 +23,22 @@ log = get_logger()
 _SHARD_ROWS = 262_144
 _LEAST_ROWS = 4_000_000
 """Below this, one machine has added the rows before the others have them."""
+
+
+class RayIndexes:
+    """Indexes of every kind; a cluster adds the rows of large ones, to the same bytes."""
+
+    def __init__(self, add: Add) -> None:
+        """Have rows added by ``add``, mostly a ``RayAdding``."""
+        self._add = add
+
+    def build(self, vectors: Vectors, setting: IndexSetting) -> FaissIndex:
+        """As ``FaissIndex.build``; raises what it and ``RayAdding`` raise."""
+        return FaissIndex.build(vectors, setting, self._add)
+
+    def load(self, path: Path) -> FaissIndex:
+        """As ``FaissIndex.load``."""
+        return FaissIndex.load(path)
 
 
 class RayAdding:
@@ -59,7 +78,7 @@ class RayAdding:
             StorageError: the vectors could not be written.
         """
         if len(matrix) < self._least_rows:
-            index.add(matrix)
+            add_here(index, matrix)
             return
         with storage_errors("write", self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -88,9 +107,10 @@ def _clear_padding(index: Any) -> None:  # noqa: ANN401 - as above
     """Set what stands behind the last row to zero; merging leaves there what it finds."""
     import faiss
 
-    rows, blocks = index.ntotal, -(-index.ntotal // index.bbs)
+    blocks = -(-index.ntotal // index.bbs)
     codes = faiss.rev_swig_ptr(index.codes.get(), index.codes.size()).reshape(blocks, -1)
-    nothing = np.zeros(index.code_size, dtype=np.uint8)
     packer = index.get_CodePacker()
-    for place in range(rows, blocks * index.bbs):
-        packer.pack_1(nothing, place, codes)
+    nothing = np.zeros(packer.code_size, dtype=np.uint8)
+    # The last block alone: the packer's own check of places fails in a large index.
+    for place in range((index.ntotal - 1) % index.bbs + 1, index.bbs):
+        packer.pack_1(nothing, place, codes[-1:])

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from training_service.adapters.encoders.cache import VectorMemory
     from training_service.adapters.encoders.cache_folder import Kind
     from training_service.adapters.encoders.cache_pruning import CacheFolder
+    from training_service.adapters.ray_process import RayProcess
     from training_service.domain.evidence import Evidence
+    from training_service.fit.index_choice import IndexKinds
     from training_service.fit.model_manager import ModelManager
     from training_service.fit.tuning import Tuner
     from training_service.orchestrator import TrainingOrchestrator
@@ -98,10 +100,11 @@ def _build(config: TrainingConfig, progress: ProgressBars, models: ModelManager)
     from training_service.release.durable import write_bytes
 
     remember = _cached(config.cache_dir)
+    by_rule = IndexesByRule(index_kinds(config), config.index_type)
     tools = Tools(
         models=models,
         tuner=_tuner(config),
-        index_builder=IndexBuilder(IndexesByRule(FaissIndex, config.index_type), write_bytes),
+        index_builder=IndexBuilder(by_rule, write_bytes),
         collections=CollectionBuilder(ChromaProcess(), FaissIndex),
         matcher_files=VersionMatcherFiles(remember),
         remember=remember,
@@ -137,6 +140,17 @@ def _cached(cache_dir: Path | None) -> VectorMemory:
     return VectorMemory(cache_dir / VECTORS_FOLDER if cache_dir else None)
 
 
+def index_kinds(config: TrainingConfig) -> IndexKinds:
+    """Where indexes come from; a cluster that has a common folder adds the rows of large ones."""
+    from training_service.adapters.faiss_index import FaissIndex
+
+    if config.engine == "local" or config.ray_shared_dir is None:
+        return FaissIndex
+    from training_service.adapters.ray_index import RayAdding, RayIndexes
+
+    return RayIndexes(RayAdding(config.ray_shared_dir, _cluster(config)))
+
+
 def _filling(config: TrainingConfig) -> Fill | None:
     """Fills the embedding cache on a Ray cluster, where that is the engine."""
     if config.engine == "local":
@@ -145,12 +159,17 @@ def _filling(config: TrainingConfig) -> Fill | None:
         hint = "set cache_dir to a folder"
         raise UsageError("engine=ray, and there is no embedding cache to fill", hint=hint)
     from training_service.adapters.encoders.ray import RayFilling
+
+    return RayFilling(config.cache_dir / BLOCKS_FOLDER, _cluster(config))
+
+
+def _cluster(config: TrainingConfig) -> RayProcess:
+    """The cluster to join, or one on this machine."""
     from training_service.adapters.ray_process import RayProcess
     from training_service.settings_sources import ray_environment
 
     address = config.ray_address
-    cluster = RayProcess(address or "", ray_environment() if address else {})
-    return RayFilling(config.cache_dir / BLOCKS_FOLDER, cluster)
+    return RayProcess(address or "", ray_environment() if address else {})
 
 
 def _known_texts(cache_dir: Path | None, model: Path, texts: Collection[str]) -> int | None:
