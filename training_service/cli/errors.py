@@ -83,7 +83,7 @@ def errors(
     groups = _wanted(by)
     versions = version_manager(frame.store())
     if csv_file is not None:
-        check_target(csv_file, versions.store)
+        check_target(csv_file, versions.store, "--csv")
     folder = sound_version(frame, versions, version)
     evidence, texts = read_evidence(folder), snapshot_texts(folder)
     labels = {**{key: of[0] for key, of in texts.items() if of}, **evidence.labels}

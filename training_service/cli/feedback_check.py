@@ -66,7 +66,7 @@ def check(
 
 
 def _check_target(target: Path, config: TrainingConfig) -> None:
-    check_target(target, config.model_store_base)
+    check_target(target, config.model_store_base, "--quarantine")
     from training_service.ingest.amendments import amendments_file
 
     inputs = (config.canonical_file, config.feedback_file, amendments_file(config.feedback_file))

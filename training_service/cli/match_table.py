@@ -17,19 +17,21 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _PARTS = ("semantic_max", "semantic_mean", "lexical", "learned")
 
 
-def check_target(target: Path, store: Path) -> None:
+def check_target(target: Path, store: Path, option: str = "--output") -> None:
     """Refuse to write among the versions, or in place of what is no plain file.
+
+    ``option`` is how ``target`` was asked for.
 
     Raises:
         UsageError: ``target`` lies in ``store``, or is a folder, a device or a pipe.
     """
     real = target.resolve()
     if real.is_relative_to(store.resolve()):
-        raise UsageError(f"--output {shown(str(target))} lies in the store; name another place")
+        raise UsageError(f"{option} {shown(str(target))} lies in the store; name another place")
     is_stream = target.absolute().is_relative_to("/dev") or real.is_relative_to("/proc")
     if is_stream or (real.exists() and not real.is_file()):
-        hint = "leave --output out to write to stdout"
-        raise UsageError(f"--output {shown(str(target))} is no plain file", hint=hint)
+        hint = f"name a file, or leave {option} out"
+        raise UsageError(f"{option} {shown(str(target))} is no plain file", hint=hint)
 
 
 def write_table(answers: Sequence[Match], target: Path) -> None:

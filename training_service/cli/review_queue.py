@@ -84,7 +84,7 @@ def _check_output(output: Path | None, input_file: Path, store: Path) -> None:
 
     if output is None:
         return
-    check_target(output, store)
+    check_target(output, store, "--out")
     if output.resolve() == input_file.resolve():
         raise UsageError("--out would replace the file of --input; name another")
 

@@ -187,6 +187,9 @@ def test_the_input_is_not_overwritten(store: Path, capsys: pytest.CaptureFixture
     """A target that is the input, or lies in the store, is refused before any work."""
     Path("in.csv").write_bytes(QUERIES.encode())
     inside = str(store / "v20261120" / "queue.csv")
-    for target, told in (("in.csv", "would replace the file"), (inside, "lies in the store")):
+    for target, told in (
+        ("in.csv", "would replace the file"),
+        (inside, f'--out "{inside}" lies in the store'),
+    ):
         assert run(store, "review-queue", "--input", "in.csv", "--out", target) == 2
         assert told in capsys.readouterr().err
