@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property, partial
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -46,13 +47,24 @@ class FaissIndex:
     """An ``IndexIDMap`` around one of four kinds: the same bytes for the same vectors."""
 
     def __init__(
-        self, index: faiss.IndexIDMap, setting: IndexSetting, vectors: Vectors, keep: object = None
+        self,
+        opened: Callable[[], faiss.IndexIDMap],
+        setting: IndexSetting,
+        vectors: Vectors,
+        keep: object = None,
     ) -> None:
-        """Wrap ``index`` over ``vectors`` (ascending ids); ``keep`` is what must outlive it."""
-        self._index = index
+        """An index over ``vectors`` (ascending ids), ``opened`` by the first search.
+
+        ``keep`` is what must outlive it.
+        """
+        self._opened = opened
         self._vectors = vectors
         self._keep = keep
         self.setting = setting
+
+    @cached_property
+    def _index(self) -> faiss.IndexIDMap:
+        return self._opened()
 
     @classmethod
     def build(
@@ -68,11 +80,12 @@ class FaissIndex:
         """
         ordered = _ascending(vectors)
         _refuse_unsearchable(ordered)
-        return cls(built(ordered, setting, add), setting, ordered)
+        index = built(ordered, setting, add)
+        return cls(lambda: index, setting, ordered)
 
     @classmethod
     def load(cls, path: Path) -> FaissIndex:
-        """Read what ``save`` wrote.
+        """Read what ``save`` wrote; an exact index without FAISS, which opens it to search.
 
         Raises:
             ArtifactError: missing, unreadable, damaged, or an index of another kind.
@@ -83,19 +96,19 @@ class FaissIndex:
                 data, let_go = _content(file, layout)
         except OSError as problem:
             raise unreadable(path, problem) from problem
+        if layout.setting.kind == "exact":
+            # What FAISS would read was looked at already, and nobody may want to search.
+            vectors = _sound(layout.ids(data), layout.vectors(data), let_go, path)
+            return cls(partial(_parsed, data, path), layout.setting, vectors, data)
         index = _parsed(data, path)
-        ids: Ids = index_ids(index)
-        if bool((ids[1:] <= ids[:-1]).any()):
-            raise ArtifactError(f"{path} is a damaged FAISS index: its ids do not ascend")
-        matrix = _matrix(index, layout, data, path)
-        vectors = Vectors(ids, matrix, let_go) if let_go else Vectors(ids, matrix)
-        return cls(index, layout.setting, vectors, data)
+        vectors = _sound(index_ids(index), _matrix(index, layout, data, path), let_go, path)
+        return cls(lambda: index, layout.setting, vectors, data)
 
     def with_effort(self, effort: int) -> FaissIndex:
         """This index, from now on searched with another effort."""
         setting = replace(self.setting, effort=effort)
         set_effort(self._index, setting)
-        return FaissIndex(self._index, setting, self._vectors, self._keep)
+        return FaissIndex(lambda: self._index, setting, self._vectors, self._keep)
 
     def save(self, path: Path) -> None:
         """Write the index to ``path``, synced, without holding the file in memory.
@@ -244,12 +257,13 @@ def _matrix(
         entry = (graph.entry_point, graph.max_level)
         if not Graph(levels, by_level, offsets, links, entry).is_sound():
             raise ArtifactError(f"{path} is a damaged FAISS index: its graph leads nowhere")
-    # Not FAISS's own pointer: an array over ``data`` keeps the memory for as long as it lives.
-    figures = np.frombuffer(
-        data, np.float32, layout.rows * layout.dimension, offset=layout.matrix_at
-    )
-    figures.flags.writeable = False
-    return figures.reshape(layout.rows, layout.dimension)
+    return layout.vectors(data)
+
+
+def _sound(ids: Ids, matrix: Matrix, let_go: Callable[[], None] | None, path: Path) -> Vectors:
+    if bool((ids[1:] <= ids[:-1]).any()):
+        raise ArtifactError(f"{path} is a damaged FAISS index: its ids do not ascend")
+    return Vectors(ids, matrix, let_go) if let_go else Vectors(ids, matrix)
 
 
 def _refuse_unsearchable(vectors: Vectors) -> None:

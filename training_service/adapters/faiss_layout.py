@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training_service.domain.index_kind import IndexKind, IndexSetting
+from training_service.domain.vectors import Ids, Matrix
 from training_service.errors import ArtifactError
 
 PQ_CENTROIDS = 16
@@ -43,6 +44,17 @@ class Layout:
     rows: int
     dimension: int
     matrix_at: int
+
+    def vectors(self, data: npt.NDArray[np.uint8]) -> Matrix:
+        """The vectors (n, d) of any kind but ``ivf``, which look at ``data`` and keep it alive."""
+        count = self.rows * self.dimension
+        figures = np.frombuffer(data, np.float32, count, offset=self.matrix_at)
+        figures.flags.writeable = False
+        return figures.reshape(self.rows, self.dimension)
+
+    def ids(self, data: npt.NDArray[np.uint8]) -> Ids:
+        """The ids (n,) with which every file ends."""
+        return np.frombuffer(data[len(data) - self.rows * _LONG_BYTES :].tobytes(), np.int64)
 
 
 def read_layout(file: BufferedReader, path: Path) -> Layout:

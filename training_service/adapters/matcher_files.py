@@ -40,7 +40,7 @@ from training_service.match.searched_pool import SearchedPool
 from training_service.ports import Encoder
 from training_service.release.durable import read_json, write_bytes, write_json
 
-_PACKAGES = ("faiss", "onnxruntime", "safetensors.numpy", "tokenizers")
+_PACKAGES = ("onnxruntime", "safetensors.numpy", "tokenizers")
 
 Keep = Callable[[IndexRow], bool]
 

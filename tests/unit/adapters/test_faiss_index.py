@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import faiss
@@ -39,6 +41,23 @@ def test_the_file_is_what_faiss_writes_of_vectors_added_to_it(tmp_path: Path) ->
     copied.add_with_ids(vectors.matrix, vectors.ids)
     FaissIndex.build(vectors).save(tmp_path / "index.faiss")
     assert (tmp_path / "index.faiss").read_bytes() == faiss.serialize_index(copied).tobytes()
+
+
+def test_an_exact_index_is_read_without_faiss_and_searched_with_it(tmp_path: Path) -> None:
+    """A fresh process takes ids and vectors from the file, and imports FAISS to search alone."""
+    vectors = random_vectors(50, 8)
+    FaissIndex.build(vectors).save(tmp_path / "index.faiss")
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from training_service.adapters.faiss_index import FaissIndex\n"
+        "index = FaissIndex.load(Path(sys.argv[1]))\n"
+        "found = index.vectors(); before = 'faiss' in sys.modules\n"
+        "nearest = index.search(found.matrix[:3], 1).ids[:, 0]\n"
+        "print(before, 'faiss' in sys.modules, (nearest == found.ids[:3]).all(), len(found))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "index.faiss")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True", "True", "50"]
 
 
 @pytest.mark.parametrize("figure", [np.nan, np.inf, 0.0, 3.0])

@@ -52,7 +52,7 @@ class Other(FaissIndex):
     """An index that has what another has."""
 
     def __init__(self, index: FaissIndex) -> None:
-        super().__init__(index._index, index.setting, index.vectors(), index)  # noqa: SLF001 - same
+        super().__init__(lambda: index._index, index.setting, index.vectors(), index)  # noqa: SLF001
 
 
 class Forgetful(Other):
