@@ -1,7 +1,7 @@
 """How good is what feedback buys: ours rung by rung, and others on the same data.
 
     python -m benchmarks.quality DATA... [--sample] [--only NAME] [--peers PYTHON] [--quick]
-        [--deep BUDGET] [--work FOLDER] [--plot FILE.png] [--json FILE]
+        [--deep BUDGET] [--salt TEXT] [--work FOLDER] [--plot FILE.png] [--json FILE]
 
 DATA is a folder with ``canonical.json``, ``feedback.csv`` and, where there are truths,
 ``labelled_queries.csv`` (``query``, ``canonical_ids`` with ``|`` between ids): half of the
@@ -13,7 +13,8 @@ gate is lenient.
 
 ``--only``: ``table`` (all learners), ``scope`` (27 categories are no concepts; categories only),
 ``flips`` (one verdict in ten turned round), ``curve`` (less feedback); everything by default.
-Each draw of scope and flips is made three times, with ``--quick`` once. ``--deep`` adds what
+Each draw of scope and flips is made three times, with ``--quick`` once. ``--salt`` parts the data
+otherwise. ``--deep`` adds what
 ``--learn deep`` makes of such a budget (``40m``) to the table. ``--peers`` is an interpreter with
 semantic-router, which is left out without it. The runs share one cache of
 vectors: what comes first pays for encoding. ``--work`` keeps all that was trained, and does not
@@ -51,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = (given.work or Path(folder)).resolve()
         place = checks.Place(work, 1 if given.quick else 3, given.deep)
-        for data, trial in _trials(given.data, is_sample=given.sample):
+        for data, trial in _trials(given.data, given.salt, is_sample=given.sample):
             figures = found.setdefault(trial.name, _size(trial))
             for part in (given.only,) if given.only else PARTS:
                 _measure(part, (data, trial), figures, (place, given.peers))
@@ -71,18 +72,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", type=Path, metavar="PYTHON")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--deep", metavar="BUDGET")
+    parser.add_argument("--salt", default="", metavar="TEXT")
     parser.add_argument("--work", type=Path, metavar="FOLDER")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)
     return parser
 
 
-def _trials(folders: Sequence[Path], *, is_sample: bool) -> Iterator[tuple[Path, Trial]]:
+def _trials(
+    folders: Sequence[Path], salt: str, *, is_sample: bool
+) -> Iterator[tuple[Path, Trial]]:
     for data in folders:
-        yield data, read(data.resolve())
+        yield data, _salted(read(data.resolve(), salt), salt)
     if is_sample:
         files = (_ROOT / "canonical" / "canonical.json", _ROOT / "feedback" / "feedback.csv")
-        yield _ROOT, halves("sample", files, None)
+        yield _ROOT, _salted(halves("sample", files, None, salt), salt)
+
+
+def _salted(trial: Trial, salt: str) -> Trial:
+    """``trial`` under a name of its own where it is parted otherwise."""
+    return replace(trial, name=f"{trial.name}-{salt}") if salt else trial
 
 
 def _size(trial: Trial) -> Figures:
