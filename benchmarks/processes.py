@@ -46,10 +46,11 @@ def run(
     *,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    expected: Sequence[int] = (0,),
 ) -> Ran:
     """Run ``command`` to its end, offline, without settings of this shell.
 
-    Raises ``CommandFailed`` with the end of its stderr for another code than 0.
+    Raises ``CommandFailed`` with the end of its stderr for another code than the ``expected``.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         began_s = time.perf_counter()
@@ -66,7 +67,7 @@ def run(
         wall_s = time.perf_counter() - began_s
         texts = [_all_of(file) for file in (out, err)]
     ran = Ran(code, wall_s, max(watch.peak_bytes, largest), *texts)
-    if code:
+    if code not in expected:
         words = " ".join(str(word) for word in command)
         raise CommandFailed(f"{words}\nended with {code}:\n{ran.stderr[-3000:]}")
     return ran

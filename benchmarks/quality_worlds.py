@@ -17,6 +17,7 @@ from training_service.domain.records import normalise
 TRAIN = Path(sys.executable).with_name("train")
 CANON_QUESTIONS = 10
 _ANSWERS = "answers.csv"
+_HELD = 4
 _DONE = "done.json"
 _YES = frozenset({"yes", "y", "true", "1"})
 _NO = frozenset({"no", "n", "false", "0"})
@@ -185,7 +186,12 @@ def _make(trial: Trial, folder: Path, cache: Path, options: Sequence[str]) -> No
     store = ("--store", str(folder / "store"))
     environment = {"TRAIN_CACHE_DIR": str(cache)}
     inputs = ("--canonical", str(canonical), "--feedback", str(feedback), *_LENIENT, *options)
-    trained = run((TRAIN, "full-train", *store, *inputs), cwd=folder, environment=environment)
+    trained = run(
+        (TRAIN, "full-train", *store, *inputs),
+        cwd=folder,
+        environment=environment,
+        expected=(0, _HELD),  # without feedback nothing is unseen, and what was built is held
+    )
     report = json.loads(trained.stdout)
     files = ("--input", str(asked), "--output", str(folder / _ANSWERS))
     question = ("match", *store, *files, "--version", report["version"])

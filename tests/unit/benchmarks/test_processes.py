@@ -44,3 +44,11 @@ def test_a_command_that_fails_is_an_error_that_tells_what_it_said() -> None:
     """Nothing is measured of a command that failed; its last words are told."""
     with pytest.raises(CommandFailed, match="no room"):
         run((sys.executable, "-c", "import sys; sys.exit('no room')"))
+
+
+def test_an_end_that_was_expected_is_measured() -> None:
+    """A command that may end with another code is measured where it does, and no other code is."""
+    held = (sys.executable, "-c", "import sys; sys.exit(4)")
+    assert run(held, expected=(0, 4)).code == 4
+    with pytest.raises(CommandFailed):
+        run(held, expected=(0, 3))
