@@ -14,11 +14,10 @@ gate is lenient.
 ``--only``: ``table`` (all learners), ``scope`` (27 categories are no concepts; categories only),
 ``flips`` (one verdict in ten turned round), ``curve`` (less feedback); everything by default.
 Each draw of scope and flips is made three times, with ``--quick`` once. ``--salt`` parts the data
-otherwise. ``--deep`` adds what
-``--learn deep`` makes of such a budget (``40m``) to the table. ``--peers`` is an interpreter with
-semantic-router, which is left out without it. The runs share one cache of
-vectors: what comes first pays for encoding. ``--work`` keeps all that was trained, and does not
-train it again.
+otherwise. ``--deep`` adds what ``--learn deep`` makes of such a budget (``40m``) to the table.
+``--peers`` is an interpreter with semantic-router, which is left out without it. The runs share
+one cache of vectors: what comes first pays for encoding. ``--work`` keeps all that was trained,
+and does not train it again.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def main() -> None:
     found: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as folder:
         work = (given.work or Path(folder)).resolve()
-        place = checks.Place(work, 1 if given.quick else 3, given.deep)
+        place = checks.Place(work, 1 if given.quick else 3, given.deep, given.salt)
         for data, trial in _trials(given.data, given.salt, is_sample=given.sample):
             figures = found.setdefault(trial.name, _size(trial))
             for part in (given.only,) if given.only else PARTS:

@@ -22,12 +22,14 @@ Figures = dict[str, Any]
 class Place:
     """Where trials are trained, with one cache for all, and how many draws are made.
 
-    ``deep_budget`` is what tuning the encoder may cost, where that is to be tried.
+    ``deep_budget`` is what tuning the encoder may cost, where that is to be tried; ``salt`` parts
+    the data.
     """
 
     folder: Path
     draws: int
     deep_budget: str | None = None
+    salt: str = ""
 
     def train(self, trial: Trial, name: str, *options: str) -> Trained:
         """Train ``trial`` in the folder of that name."""
@@ -38,8 +40,8 @@ def scope(data: Path, place: Place) -> list[Figures]:
     """Foreign queries rejected and known ones lost, with 27 intents that are no concepts."""
     found = []
     for draw in range(place.draws):
-        trial = questions(data, REMOVED, f"scope {draw}")
-        done = place.train(trial, f"scope-{draw}")
+        trial = questions(data, REMOVED, f"scope {draw}{place.salt}")
+        done = place.train(trial, f"scope-{draw}{place.salt}")
         truth = [bool(gold) for _, gold in trial.asked]
         rejected = [answer.decision == "reject" for answer in done.answers]
         foreign = [out for out, is_known in zip(rejected, truth, strict=True) if not is_known]

@@ -120,9 +120,9 @@ class TrainingOrchestrator(Generic[P]):
     def run(self, mode: BuildMode, request: Request) -> RunReport:
         """Build a version from the inputs, and in ``full-train`` promote it if it may be.
 
-        Inputs are read and checked before the store is touched at all. When a version of the same
-        inputs and settings serves, or was held against the same champion, nothing is done but to
-        deliver a reload that is pending.
+        Inputs are read and checked before anything is written to the store. When a version of the
+        same inputs and settings serves, or was held against the same champion, nothing is done but
+        to deliver a reload that is pending.
         """
         with self._versions.reading_ahead():
             inputs = self._recipe.load(mode)

@@ -192,7 +192,7 @@ class TrainingConfig(BaseSettings):
     )
     ray_shared_dir: Path | None = Field(
         None,
-        description="Where all machines of the cluster meet: large indexes get their rows there.",
+        description="A folder that all machines at ray_address reach, for rows of large indexes.",
         json_schema_extra={"expected": "a path, or empty for none"},
     )
     cache_dir: Path | None = Field(

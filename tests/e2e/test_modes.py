@@ -86,6 +86,16 @@ def test_smoke_test_refuses_a_store_that_is_a_file(fresh: World) -> None:
     assert len(done.error_lines) == 1
 
 
+@pytest.mark.parametrize("mode", ["smoke-test", "full-train"])
+def test_what_a_setting_lacks_is_refused_before_anything_is_done(fresh: World, mode: str) -> None:
+    """Where an engine misses what it needs, no mode reads, writes, or says that all is well."""
+    before = tree(fresh.folder)
+    done = fresh.train(mode, TRAIN_ENGINE="ray", TRAIN_CACHE_DIR="")
+    assert (done.code, len(done.error_lines)) == (2, 1)
+    assert "there is no embedding cache to fill" in done.err
+    assert tree(fresh.folder) == before
+
+
 @pytest.mark.parametrize(("mode", "rows"), [("build-index", 288), ("build-index-feedback", 544)])
 def test_build_modes_finish_as_a_version_that_does_not_serve(
     fresh: World, mode: str, rows: int

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
@@ -23,7 +23,7 @@ from training_service.adapters.ray_index import RayAdding, RayIndexes
 from training_service.adapters.ray_process import RayProcess
 from training_service.domain.index_kind import IndexKind, IndexSetting
 from training_service.domain.vectors import Vectors, unit_rows
-from training_service.errors import DependencyError
+from training_service.errors import ArtifactError, DependencyError
 from training_service.fit.index_choice import EFFORTS
 from training_service.ports import no_progress_bars
 from training_service.settings_loading import load_settings
@@ -138,17 +138,15 @@ def test_an_index_whose_rows_a_cluster_adds_is_the_local_one(
         Vectors(np.arange(3000), matrix),
         IndexSetting(kind, EFFORTS.get(kind, (0,))[0]),
     )
-    rows: list[int] = []
-    process = RayProcess(cluster.address, cluster.environment)
-    adding = RayAdding(tmp_path / "work", process, shard_rows=701, least_rows=1)
-    told = partial(adding, progress=rows.append)
+    process = Counting(cluster.address, cluster.environment)
+    kinds = RayIndexes(RayAdding(tmp_path / "work", process, shard_rows=701, least_rows=1))
     here, there = tmp_path / "here.faiss", tmp_path / "there.faiss"
     FaissIndex.build(vectors, setting).save(here)
-    RayIndexes(told).build(vectors, setting).save(there)
+    kinds.build(vectors, setting).save(there)
     assert there.read_bytes() == here.read_bytes()
-    assert sum(rows) == (len(matrix) if kind in {"pq", "ivf"} else 0)
+    assert process.blocks == (5 if kind in {"pq", "ivf"} else 0)
     assert not list((tmp_path / "work").glob("*"))
-    assert RayIndexes(told).load(there).vectors().equals(vectors)
+    assert kinds.load(there).vectors().equals(vectors)
 
 
 def test_few_rows_are_added_here(tmp_path: Path) -> None:
@@ -161,14 +159,38 @@ def test_few_rows_are_added_here(tmp_path: Path) -> None:
     assert (tmp_path / "there.faiss").read_bytes() == (tmp_path / "here.faiss").read_bytes()
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
-def test_a_common_folder_has_rows_added_on_the_cluster(tmp_path: Path, engine: str) -> None:
-    """``ray_shared_dir`` alone decides where rows of large indexes are added, and ``engine``."""
-    places = {"TRAIN_RAY_SHARED_DIR": str(tmp_path), "TRAIN_ENGINE": engine}
-    config = load_settings({}, places, cwd=tmp_path).config
-    assert isinstance(index_kinds(config), RayIndexes) == (engine == "ray")
-    alone = load_settings({}, {"TRAIN_ENGINE": engine}, cwd=tmp_path).config
-    assert index_kinds(alone) is FaissIndex
+@pytest.mark.parametrize("missing", [None, "TRAIN_ENGINE", "RAY_ADDRESS", "TRAIN_RAY_SHARED_DIR"])
+def test_rows_are_added_on_a_cluster_to_join_with_a_common_folder(
+    tmp_path: Path, missing: str | None
+) -> None:
+    """Engine, address and folder are needed, all three; else every row is added here."""
+    needed = {
+        "TRAIN_ENGINE": "ray",
+        "RAY_ADDRESS": UNREACHABLE,
+        "TRAIN_RAY_SHARED_DIR": str(tmp_path),
+    }
+    given = {name: value for name, value in needed.items() if name != missing}
+    found = index_kinds(load_settings({}, given, cwd=tmp_path).config)
+    assert isinstance(found, RayIndexes) == (missing is None)
+    assert missing is None or found is FaissIndex
+
+
+def test_a_folder_that_a_machine_cannot_read_is_named(
+    cluster: TestCluster, tmp_path: Path
+) -> None:
+    """Where workers do not find the vectors, the error names the file and the setting to mend."""
+    place = tmp_path / "job"
+    place.mkdir()
+    index = faiss.IndexPQFastScan(32, 8, 4)
+    index.train(np.random.default_rng(7).standard_normal((3000, 32), dtype=np.float32))
+    (place / "trained.faiss").write_bytes(faiss.serialize_index(index).tobytes())
+    job = {"vectors": str(tmp_path / "elsewhere.npy"), "rows": 10, "shard_rows": 10}
+    (place / "job.json").write_text(json.dumps(job))
+    process = RayProcess(cluster.address, cluster.environment)
+    with pytest.raises(
+        ArtifactError, match=r"elsewhere\.npy .*put ray_shared_dir where all reach"
+    ):
+        process.ask("fill", place, lambda _answer: None)
 
 
 def test_a_machine_without_the_model_folder_gets_it(cluster: TestCluster, model: Path) -> None:

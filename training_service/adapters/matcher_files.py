@@ -51,7 +51,10 @@ _LARGEST = {"idf": 45.0, "data": 1.001}
 
 
 def import_packages() -> None:
-    """Import what reading a version takes; what is missing is told by what needs it."""
+    """Import what reading a version takes, but FAISS, which an exact index does without.
+
+    What is missing is told by what needs it.
+    """
     for name in _PACKAGES:
         with suppress(ImportError):
             import_module(name)

@@ -63,7 +63,7 @@ def given_up(problem: BaseException) -> TrainError:
     """What Ray says when work on the cluster ends without a result."""
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     detail = shown(lines[-1] if lines else type(problem).__name__)
-    hint = "look at the cluster with `ray status` and run again: finished blocks are kept"
+    hint = "look at the cluster with `ray status` and run again: vectors that arrived are kept"
     return DependencyError(f"the Ray cluster gave up ({detail})", hint=hint)
 
 

@@ -15,7 +15,6 @@ from training_service.adapters.ray_process import PLACE_PREFIX, RayProcess
 from training_service.domain.index_kind import IndexSetting
 from training_service.domain.vectors import Matrix, Vectors
 from training_service.observability import get_logger
-from training_service.ports import Progress, no_progress
 from training_service.release.durable import storage_errors
 
 log = get_logger()
@@ -29,7 +28,7 @@ class RayIndexes:
     """Indexes of every kind; a cluster adds the rows of large ones, to the same bytes."""
 
     def __init__(self, add: Add) -> None:
-        """Have rows added by ``add``, mostly a ``RayAdding``."""
+        """Have the rows of ``pq`` and ``ivf`` added by ``add``."""
         self._add = add
 
     def build(self, vectors: Vectors, setting: IndexSetting) -> FaissIndex:
@@ -64,12 +63,7 @@ class RayAdding:
         self._shard_rows = shard_rows
         self._least_rows = least_rows
 
-    def __call__(
-        self,
-        index: Any,  # noqa: ANN401 - FAISS has no types
-        matrix: Matrix,
-        progress: Progress = no_progress,
-    ) -> None:
+    def __call__(self, index: Any, matrix: Matrix) -> None:  # noqa: ANN401 - FAISS has no types
         """Add the rows of ``matrix`` (n, d) to ``index``, which is trained and empty.
 
         Raises:
@@ -82,12 +76,14 @@ class RayAdding:
             return
         with storage_errors("write", self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="shards-", dir=self._folder) as shared:
-                path = Path(shared) / "vectors.npy"
+            shared = tempfile.TemporaryDirectory(prefix="shards-", dir=self._folder)
+        with shared as name:
+            path = Path(name) / "vectors.npy"
+            with storage_errors("write", path):
                 np.save(path, matrix, allow_pickle=False)
-                self._fill(index, path, len(matrix), progress)
+            self._fill(index, path, len(matrix))
 
-    def _fill(self, index: Any, path: Path, rows: int, progress: Progress) -> None:  # noqa: ANN401 - as above
+    def _fill(self, index: Any, path: Path, rows: int) -> None:  # noqa: ANN401 - as above
         import faiss
 
         job = {"vectors": str(path.resolve()), "rows": rows, "shard_rows": self._shard_rows}
@@ -96,11 +92,15 @@ class RayAdding:
             place = Path(name)
             (place / "job.json").write_bytes(json.dumps(job).encode())
             (place / "trained.faiss").write_bytes(faiss.serialize_index(index).tobytes())
-            self._cluster.ask("fill", place, lambda answer: progress(answer["rows"]))
+            self._cluster.ask("fill", place, _noted)
             filled: Any = faiss.read_index(str(place / "filled.faiss"))
         index.merge_from(filled, 0)
         if isinstance(index, faiss.IndexPQFastScan):
             _clear_padding(index)
+
+
+def _noted(answer: dict[str, Any]) -> None:
+    log.debug("ray.shard", rows=answer["rows"])
 
 
 def _clear_padding(index: Any) -> None:  # noqa: ANN401 - as above

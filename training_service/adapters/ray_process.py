@@ -70,8 +70,8 @@ class RayProcess:
 
 def _told(problem: ChildError) -> TrainError:
     if problem.error == "silent":
-        hint = "look at it with `ray status` and run again: finished blocks are kept"
+        hint = "look at it with `ray status` and run again: vectors that arrived are kept"
         return ResourceLimitError(f"the Ray cluster finished nothing ({problem})", hint=hint)
-    hint = "run again: finished blocks are kept"
+    hint = "run again: vectors that arrived are kept"
     ended = DependencyError(f"the driver of the Ray cluster ended: {problem}", hint=hint)
     return error_for(problem.error, str(problem)) or ended

@@ -151,7 +151,10 @@ class ShardFiller:
             matrix = np.load(self._vectors, mmap_mode="r", allow_pickle=False)
         except OSError as error:
             what = f"a machine of the cluster cannot read {self._vectors} ({error.strerror})"
-            told = {"reason": ArtifactError.reason, "what": f"{what}; put cache_dir where all do"}
+            told = {
+                "reason": ArtifactError.reason,
+                "what": f"{what}; put ray_shared_dir where all reach it",
+            }
             return {"shard": b"", "error": json.dumps(told)}
         index.add(np.ascontiguousarray(matrix[start:stop]))
         return {"shard": faiss.serialize_index(index).tobytes(), "error": ""}

@@ -1,4 +1,4 @@
-"""Where the parts of a version stand in its folder."""
+"""Where index and matcher stand in the folder of a version."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 IndexKind = Literal["exact", "pq", "hnsw", "ivf"]
+IndexType = Literal["auto", "exact", "pq", "hnsw", "ivf"]
+"""What may be asked for."""
 
 
 @dataclass(frozen=True)

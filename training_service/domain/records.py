@@ -12,7 +12,6 @@ from typing import Literal, cast
 IdKind = Literal["text", "code"]
 RowKind = Literal["synonym", "feedback"]
 IndexForm = Literal["synonyms", "joined", "merged"]
-IndexType = Literal["auto", "exact", "pq", "hnsw", "ivf"]
 
 
 def normalise(text: str) -> str:

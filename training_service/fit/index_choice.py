@@ -8,8 +8,7 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from training_service.domain.index_kind import IndexChoice, IndexKind, IndexSetting
-from training_service.domain.records import IndexType
+from training_service.domain.index_kind import IndexChoice, IndexKind, IndexSetting, IndexType
 from training_service.domain.vectors import Matrix, Vectors, bad_rows, unit_rows
 from training_service.fit.index_builder import SavableIndex, StoredIndex
 from training_service.observability import get_logger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from training_service.domain.plan import PlannedStep
 from training_service.domain.run import BuildMode, Candidate, Finding, Past
@@ -18,17 +18,8 @@ from training_service.recipes.semantic_inputs import (
     load_inputs,
 )
 
-
-class Build(Protocol):
-    """What makes a version of inputs that are read; see ``semantic_build``."""
-
-    def plan(self, inputs: Inputs, past: Past) -> tuple[PlannedStep, ...]:
-        """What ``build`` would do with each part, and why."""
-
-    def build(
-        self, inputs: Inputs, staging: Path, past: Past, steps: Steps, check: LoadCheck
-    ) -> Candidate:
-        """Fill ``staging`` with all of a version but its manifest, and score it."""
+if TYPE_CHECKING:  # the second of imports that only a build takes
+    from training_service.recipes.semantic_build import SemanticBuild
 
 
 class SemanticIndex:
@@ -37,7 +28,10 @@ class SemanticIndex:
     name = "semantic-index"
 
     def __init__(
-        self, options: SemanticIndexOptions, models: ModelManager, make: Callable[[], Build]
+        self,
+        options: SemanticIndexOptions,
+        models: ModelManager,
+        make: Callable[[], SemanticBuild],
     ) -> None:
         """Work by ``options``; ``make`` loads what builds, which many a run does not need."""
         self._options = options

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training_service.domain.cases import Cases
+from training_service.domain.index_kind import IndexType
 from training_service.domain.model import BaseModel, Precision
-from training_service.domain.records import Canonical, Feedback, IdKind, IndexForm, IndexType
+from training_service.domain.records import Canonical, Feedback, IdKind, IndexForm
 from training_service.domain.run import BuildMode, Finding
 from training_service.errors import TrainError, UsageError
 from training_service.fit.model_manager import ModelManager
@@ -160,13 +161,17 @@ def load_inputs(mode: BuildMode, options: SemanticIndexOptions, models: ModelMan
         DependencyError: the base model cannot be reached, or nothing here computes as asked.
     """
     _require_precision(options, models)
-    with ThreadPoolExecutor(1) as beside:
-        # Hashing a model leaves the interpreter to the rows.
+    # Hashing a model leaves the interpreter to the rows. Who is told of faulty rows, or stops the
+    # run, does not wait for it: a model that has to be fetched may take long.
+    beside = ThreadPoolExecutor(1)
+    try:
         model = beside.submit(models.identify, options.base_model)
         canonical = _canonical(options)
         feedback = Feedback() if mode == "build-index" else _feedback(options, canonical)
         cases = _cases(options, canonical) if mode == "full-train" else Cases()
         return Inputs(mode, canonical, feedback, model.result(), options, cases)
+    finally:
+        beside.shutdown(wait=False)
 
 
 def _require_precision(options: SemanticIndexOptions, models: ModelManager) -> None:

@@ -34,6 +34,10 @@ _CODE = {
     "index": (
         "adapters/faiss_index.py",
         "adapters/faiss_kinds.py",
+        "adapters/faiss_layout.py",
+        "adapters/ray_child.py",
+        "adapters/ray_index.py",
+        "adapters/ray_workers.py",
         "domain/index_meta.py",
         "fit/index_builder.py",
         "fit/index_choice.py",

@@ -85,10 +85,19 @@ def semantic_index(config: TrainingConfig, progress: ProgressBars) -> SemanticIn
         **{name: getattr(config, name) for name in SemanticIndexOptions.names()}
     )
     models = ModelManager(ModelSources(), EncoderLoader(), exports, duplicate_file)
-    return SemanticIndex(options, models, partial(_build, config, progress, models))
+    # What a setting needs and is not there is refused now, before anything is read or written.
+    tuner, fill = _tuner(config), _filling(config)
+    make = partial(_build, config, progress, models, tuner, fill)
+    return SemanticIndex(options, models, make)
 
 
-def _build(config: TrainingConfig, progress: ProgressBars, models: ModelManager) -> SemanticBuild:
+def _build(
+    config: TrainingConfig,
+    progress: ProgressBars,
+    models: ModelManager,
+    tuner: Tuner | None,
+    fill: Fill | None,
+) -> SemanticBuild:
     """What builds: a second of imports that a run with nothing to do is spared."""
     from training_service.adapters.chroma_process import ChromaProcess
     from training_service.adapters.faiss_index import FaissIndex
@@ -103,12 +112,12 @@ def _build(config: TrainingConfig, progress: ProgressBars, models: ModelManager)
     by_rule = IndexesByRule(index_kinds(config), config.index_type)
     tools = Tools(
         models=models,
-        tuner=_tuner(config),
+        tuner=tuner,
         index_builder=IndexBuilder(by_rule, write_bytes),
         collections=CollectionBuilder(ChromaProcess(), FaissIndex),
         matcher_files=VersionMatcherFiles(remember),
         remember=remember,
-        fill=_filling(config),
+        fill=fill,
         trim_cache=partial(_trim_cache, config, remember),
         known_texts=partial(_known_texts, config.cache_dir),
         clock=SystemClock(),
@@ -141,10 +150,10 @@ def _cached(cache_dir: Path | None) -> VectorMemory:
 
 
 def index_kinds(config: TrainingConfig) -> IndexKinds:
-    """Where indexes come from; a cluster that has a common folder adds the rows of large ones."""
+    """Where indexes come from; a cluster to join adds the rows of large ones."""
     from training_service.adapters.faiss_index import FaissIndex
 
-    if config.engine == "local" or config.ray_shared_dir is None:
+    if config.engine == "local" or config.ray_address is None or config.ray_shared_dir is None:
         return FaissIndex
     from training_service.adapters.ray_index import RayAdding, RayIndexes
 
