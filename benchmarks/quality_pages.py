@@ -1,10 +1,25 @@
-"""Figures of quality -> tables for people."""
+"""Figures of quality -> tables for people.
+
+python -m benchmarks.quality_pages FIGURES.json
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 Figures = dict[str, Any]
+
+
+def main() -> None:
+    """Print again what was measured before."""
+    (given,) = sys.argv[1:]
+    found: dict[str, Figures] = json.loads(Path(given).read_text(encoding="utf-8"))
+    for name, figures in found.items():
+        for part in ("table", *_PAGES):
+            show(name, part, figures)
 
 
 def show(name: str, part: str, figures: Figures) -> None:
@@ -76,3 +91,7 @@ _TITLES = {
     "curve": "less feedback",
 }
 _PAGES = {"scope": _scope, "flips": _flips, "curve": _curve}
+
+
+if __name__ == "__main__":
+    main()

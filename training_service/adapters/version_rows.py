@@ -10,10 +10,14 @@ import numpy as np
 from training_service.adapters.encoders.loading import open_encoder
 from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.matcher_files import assembled
+from training_service.domain.evidence import EVIDENCE_FILE
 from training_service.domain.file_names import INDEX_FILE, META_FILE, MODEL_FOLDER
 from training_service.domain.index_meta import read_meta
+from training_service.domain.records import normalise
 from training_service.errors import ArtifactError
 from training_service.match.explain import Made
+from training_service.match.heard import Doubts
+from training_service.release.evidence_file import read_evidence
 from training_service.release.version_snapshot import snapshot_feedback
 
 
@@ -33,4 +37,12 @@ def open_made(folder: Path) -> Made:
     if vectors.dimension != meta.dimension or not np.array_equal(vectors.ids, meta.ids):
         raise ArtifactError(f"{folder}: {INDEX_FILE} does not hold the rows of {META_FILE}")
     matcher = assembled(folder, meta, index, opened)
-    return Made(matcher, meta.rows, vectors, snapshot_feedback(folder))
+    return Made(matcher, meta.rows, vectors, snapshot_feedback(folder), _doubts(folder))
+
+
+def _doubts(folder: Path) -> Doubts:
+    """The likely slips that the judgement of the version found; none where it was not judged."""
+    if not (folder / EVIDENCE_FILE).is_file():
+        return {}
+    slips = read_evidence(folder).slips
+    return {(normalise(each.query), each.key, each.correct): each.doubt for each in slips}

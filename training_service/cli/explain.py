@@ -17,7 +17,8 @@ from training_service.errors import UsageError, shown
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from training_service.match.explain import ByScores, Explanation, Heard, Offered, Weighed
+    from training_service.match.explain import ByScores, Explanation, Offered, Weighed
+    from training_service.match.heard import Heard
     from training_service.match.parameters import MatcherParameters
     from training_service.match.ruling import Check
 
@@ -219,11 +220,15 @@ def _heard(heard: Sequence[Heard]) -> Iterator[str | RenderableType]:
             "yes" if each.correct else "no",
             each.key or "(no concept)",
             "" if each.timestamp is None else each.timestamp.date().isoformat(),
-            each.effect,
+            each.effect if each.doubt is None else f"{each.effect}; {_slip(each.doubt)}",
         )
         for each in heard
     ]
     yield table(("query", "answer", "concept", "when", "effect"), rows)
+
+
+def _slip(doubt: float) -> str:
+    return f"likely a slip, wrong with probability {doubt:.3f}"
 
 
 def _short(text: str) -> str:

@@ -5,9 +5,8 @@ Nothing is estimated anew: the figures are those by which ``Matcher.match`` answ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +15,7 @@ from training_service.domain.judgement import Decision
 from training_service.domain.records import FeedbackRow, IndexRow, RowKind, normalise
 from training_service.domain.vectors import Matrix, Vectors
 from training_service.match.confidence import AMONG
+from training_service.match.heard import Doubts, Heard, heard
 from training_service.match.matcher import Matcher, Numbers, Verdict, leading
 from training_service.match.memory import ReviewedAnswers
 from training_service.match.parameters import PARTS
@@ -33,12 +33,16 @@ _MEANING = {
 
 @dataclass(frozen=True)
 class Made:
-    """A matcher and what it was made of; ``vectors`` stand in the order of ``rows``."""
+    """A matcher and what it was made of; ``vectors`` stand in the order of ``rows``.
+
+    ``doubts`` has the likely slips among ``feedback``; see ``match.heard``.
+    """
 
     matcher: Matcher
     rows: Sequence[IndexRow]
     vectors: Vectors
     feedback: Sequence[FeedbackRow] = ()
+    doubts: Doubts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,17 +89,6 @@ class Difference:
 
     part: str
     points: float
-
-
-@dataclass(frozen=True)
-class Heard:
-    """An answer of reviewers that mattered, and what it did."""
-
-    query: str
-    key: str
-    correct: bool
-    timestamp: datetime | None
-    effect: str
 
 
 @dataclass(frozen=True)
@@ -187,7 +180,7 @@ def explanation(made: Made, text: str, top: int = 5) -> Explanation:
         differences=apart,
         ahead=_ahead(first, second, apart),
         by_scores=_by_scores(asked),
-        heard=tuple(_heard(made, text, [first, *others])),
+        heard=tuple(heard(made.feedback, text, _confirmed([first, *others]), made.doubts)),
     )
 
 
@@ -266,33 +259,11 @@ def _by_scores(asked: _Asked) -> ByScores | None:
     return ByScores(key, label, decision, probability, why)
 
 
-def _heard(made: Made, text: str, offered: Iterable[Offered]) -> Iterator[Heard]:
-    """Answers to this very query, then those that are among the nearest texts."""
-    asked = normalise(text)
-    near = [
+def _confirmed(offered: Iterable[Offered]) -> list[tuple[str, str]]:
+    """The confirmed queries among the nearest texts, nearest first, as (concept, group)."""
+    return [
         (each.id, normalise(found.text))
         for each in offered
         for found in each.nearest
         if found.kind == "feedback"
     ]
-    place = {pair: i for i, pair in enumerate(near) if pair[1] != asked}
-    others: list[tuple[int, FeedbackRow]] = []
-    for row in made.feedback:
-        group = row.group
-        if group == asked:
-            yield _told(row, _effect(row))
-        elif row.correct and (row.key, group) in place:
-            others.append((place[row.key, group], row))
-    for _, row in sorted(others, key=lambda each: each[0]):
-        yield _told(row, "one of the nearest texts")
-
-
-def _effect(row: FeedbackRow) -> str:
-    if row.is_foreign:
-        return "this very query: no concept fits"
-    where = "to the front" if row.correct else "to the end"
-    return f"this very query: {where}"
-
-
-def _told(row: FeedbackRow, effect: str) -> Heard:
-    return Heard(row.query, row.key, row.correct, row.timestamp, effect)

@@ -15,9 +15,11 @@ from tests.support.matchers import hashing_matcher, no, write_matcher, yes
 from tests.support.versions import DAY, draft, promote
 from training_service.adapters.version_rows import open_made
 from training_service.cli.explain import explain
+from training_service.domain.evidence import Evidence, Slip
 from training_service.domain.file_names import META_FILE
 from training_service.errors import ArtifactError
 from training_service.match.matcher import Matcher
+from training_service.release.evidence_file import write_evidence
 from training_service.release.version_manager import VersionManager
 from training_service.wiring import open_matcher
 
@@ -80,6 +82,27 @@ def test_a_remembered_query_tells_what_the_scores_would_say(
     assert "without what is remembered of this very query: Software Engineer" in told
     assert "as remembered" in told
     assert "this very query: to the" in told
+
+
+def test_a_likely_slip_is_marked_as_the_judgement_found_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An answer that the evidence of the version lists as a slip says so, in words and JSON."""
+    (tmp_path / "store").mkdir()
+    manager = VersionManager(tmp_path / "store", FakeClock(DAY))
+    slip = Slip("bread  Wizard", "baker", correct=True, doubt=0.9876, preferred="nurse")
+    with manager.staging("run-1") as staging:
+        write_matcher(hashing_matcher(FEEDBACK), staging, FEEDBACK)
+        write_evidence(Evidence((), slips=(slip,)), staging)
+        name = manager.publish(staging, draft(DAY, caches={})).name
+    assert run(manager.store, "bread wizard", "--version", name) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "to the front; likely a slip" in told
+    assert "0.988" in told
+    assert run(manager.store, "bread wizard", "--version", name, "--json") == 0
+    heard = json.loads(capsys.readouterr().out)["heard"]
+    assert [each["doubt"] for each in heard if each["query"] == "bread wizard"] == [0.9876]
+    assert {each["doubt"] for each in heard if each["query"] != "bread wizard"} <= {None}
 
 
 def test_json_is_one_object_with_what_match_answers(

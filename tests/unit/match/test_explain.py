@@ -231,6 +231,16 @@ def test_confirmed_queries_among_the_nearest_texts_are_heard() -> None:
     ]
 
 
+def test_a_likely_slip_is_told_with_its_doubt_and_no_other_answer() -> None:
+    """Query, concept and answer have to be those of the slip; case and spacing do not count."""
+    doubts = {("swe ii", "swe", True): 0.97, ("swe ii", "baker", False): 0.5}
+    found = explanation(replace(of_vocabulary(), doubts=doubts), "SWE ii", top=9)
+    told = {(each.query, each.key, each.correct): each.doubt for each in found.heard}
+    assert told["SWE II", "swe", True] == 0.97
+    assert [doubt for pair, doubt in told.items() if pair[1:] != ("swe", True)]
+    assert {doubt for pair, doubt in told.items() if pair != ("SWE II", "swe", True)} == {None}
+
+
 def test_a_single_concept_has_no_runner_up() -> None:
     """There is nothing to be ahead of, and the limits are told all the same."""
     matcher = table_matcher({"only": {"ll": plane(0)}}, {"q": plane(10)})
