@@ -90,8 +90,9 @@ class RayAdding:
         log.info("ray.shards", rows=rows, shards=-(-rows // self._shard_rows))
         with tempfile.TemporaryDirectory(prefix=PLACE_PREFIX) as name:
             place = Path(name)
-            (place / "job.json").write_bytes(json.dumps(job).encode())
-            (place / "trained.faiss").write_bytes(faiss.serialize_index(index).tobytes())
+            with storage_errors("write", place):
+                (place / "job.json").write_bytes(json.dumps(job).encode())
+                (place / "trained.faiss").write_bytes(faiss.serialize_index(index).tobytes())
             self._cluster.ask("fill", place, _noted)
             filled: Any = faiss.read_index(str(place / "filled.faiss"))
         index.merge_from(filled, 0)

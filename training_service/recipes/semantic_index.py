@@ -18,7 +18,7 @@ from training_service.recipes.semantic_inputs import (
     load_inputs,
 )
 
-if TYPE_CHECKING:  # the second of imports that only a build takes
+if TYPE_CHECKING:  # it imports all that computes, which a run with nothing to do is spared
     from training_service.recipes.semantic_build import SemanticBuild
 
 

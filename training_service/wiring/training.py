@@ -98,7 +98,7 @@ def _build(
     tuner: Tuner | None,
     fill: Fill | None,
 ) -> SemanticBuild:
-    """What builds: a second of imports that a run with nothing to do is spared."""
+    """What builds, and imports what a run with nothing to do is spared."""
     from training_service.adapters.chroma_process import ChromaProcess
     from training_service.adapters.faiss_index import FaissIndex
     from training_service.adapters.matcher_files import VersionMatcherFiles
