@@ -9,7 +9,7 @@ from training_service.domain.index_meta import IndexMeta
 from training_service.domain.judgement import CurvePoint
 from training_service.domain.records import Canonical, CanonicalEntry, FeedbackRow, IndexRow
 from training_service.domain.snapshot import feedback_lines
-from training_service.match.confidence import Confidence, Line
+from training_service.match.confidence import Confidence, Direction, Line
 from training_service.match.parameters import MatcherParameters, PartWeights
 
 WORDS = {
@@ -107,6 +107,7 @@ CONFIDENCE = Confidence(
     accept=0.7,
     reject=0.35,
     concepts={"baker": -0.5, "面包": 0.25},
+    foreign=Direction((0.5, -1.25), 2.0),
 )
 PARAMETERS_SEED = json.dumps(
     MatcherParameters(

@@ -99,13 +99,15 @@ def parameters(found: MatcherParameters) -> None:
         assert all(-1 <= limit <= 1 for limit in asdict(found.thresholds).values())
     leads = np.array([[0.9, 0.4], [0.0, 0.0], [-1.0, -1.0]], dtype=np.float32)
     parts = np.full((3, 4), 0.9, dtype=np.float32)
-    probable = np.zeros(3)
+    probable, vectors = np.zeros(3), np.ones((3, 4), dtype=np.float32)
     if found.confidence is not None:
         assert 0 <= found.confidence.reject <= 1
         shifts = np.array([*found.confidence.concepts.values(), 0.0, 0.0, 0.0])[:3]
         probable = found.confidence.probabilities(leads, shifts)
         assert ((probable >= 0) & (probable <= 1)).all()
-    assert set(found.decide(leads, parts, probable)) <= {"accept", "review", "reject"}
+        foreign = found.confidence.foreign
+        vectors = np.ones((3, len(foreign.weights) if foreign else 4), dtype=np.float32)
+    assert set(found.decide(leads, parts, probable, vectors)) <= {"accept", "review", "reject"}
     is_json(found.to_json())
 
 

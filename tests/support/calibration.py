@@ -20,7 +20,10 @@ FOLDS = 5
 def rows_of(
     parts: Floats, gold: Flags, rejected: Flags | None = None, foreign: Flags | None = None
 ) -> CalibrationRows:
-    """Rows of all ``CONCEPTS`` that come first, in order, with folds in turn and no kin."""
+    """Rows of all ``CONCEPTS`` that come first, in order, with folds in turn and no kin.
+
+    Their vectors are all alike, and tell nothing.
+    """
     count, width = gold.shape
     return CalibrationRows(
         parts=parts.astype(np.float32),
@@ -30,6 +33,7 @@ def rows_of(
         kin=np.zeros_like(gold),
         foreign=np.zeros(count, dtype=np.bool_) if foreign is None else foreign,
         fold=np.arange(count) % FOLDS,
+        vectors=np.full((count, 4), 0.5, dtype=np.float32),
     )
 
 
@@ -84,5 +88,5 @@ def serve(rows: CalibrationRows, parameters: MatcherParameters) -> Served:
         names = rows.columns[each, first].tolist()
         shifts = np.array([confidence.concepts.get(CONCEPTS[i], 0.0) for i in names])
         probability = confidence.probabilities(leads, shifts)
-    decision = parameters.decide(leads, rows.parts[each, first], probability)
+    decision = parameters.decide(leads, rows.parts[each, first], probability, rows.vectors)
     return Served(list(decision), probability, rows.gold[each, first])

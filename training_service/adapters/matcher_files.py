@@ -140,6 +140,10 @@ def assembled(
     matcher = _kept(folder, meta, index, encoder, keep)
     path = folder / THRESHOLDS_FILE
     parameters = parameters_from_json(read_json(path), str(path))
+    foreign = parameters.confidence.foreign if parameters.confidence else None
+    if foreign is not None and len(foreign.weights) != meta.dimension:
+        found = f"found {len(foreign.weights)} weights, expected {meta.dimension}"
+        raise ArtifactError(f"{path}: confidence: foreign: {found}")
     head = None
     if parameters.weights.learned:
         shape = (len(matcher.concepts), meta.dimension)

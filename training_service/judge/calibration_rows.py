@@ -27,7 +27,8 @@ class CalibrationRows:
     ``parts`` (q, k, p) in the order of ``match.parameters.PARTS``; ``columns`` (q, k) are the
     candidates' places among all concepts, in order of id; ``gold`` and ``rejected`` (q, k) say
     what reviewers said of each, and ``kin`` (q, k) whether it shares a text with a confirmed one.
-    ``foreign`` (q,) are queries that no concept fits; ``fold`` (q,) is the cross-fitting fold.
+    ``foreign`` (q,) are queries that no concept fits; ``fold`` (q,) is the cross-fitting fold,
+    ``vectors`` (q, d) are the queries as encoded.
     """
 
     parts: Matrix
@@ -37,6 +38,7 @@ class CalibrationRows:
     kin: Flags
     foreign: Flags
     fold: Numbers
+    vectors: Matrix
 
     def __len__(self) -> int:
         return len(self.fold)
@@ -73,7 +75,7 @@ def collect(
     """
     texts = [query.text for query in queries]
     kept = [
-        _kept(matcher, queries[chosen], parts, kin)
+        _kept(matcher, queries[chosen], vectors[chosen], parts, kin)
         for chosen, parts in matcher.parts(texts, vectors)
     ]
     found = CalibrationRows.join(kept)
@@ -81,7 +83,11 @@ def collect(
 
 
 def _kept(
-    matcher: Matcher, queries: Sequence[LabelledQuery], parts: Matrix, kin: Kin
+    matcher: Matcher,
+    queries: Sequence[LabelledQuery],
+    vectors: Matrix,
+    parts: Matrix,
+    kin: Kin,
 ) -> CalibrationRows:
     """The strongest of the scored concepts, in order of concept id, as if of one fold."""
     scores = matcher.score([query.text for query in queries], parts)
@@ -97,6 +103,7 @@ def _kept(
         np.take_along_axis(_kin_flags(queries, matcher, kin, scores.shape), picked, axis=1),
         np.array([query.is_foreign for query in queries], dtype=np.bool_),
         np.zeros(len(queries), dtype=np.intp),
+        vectors,
     )
 
 

@@ -61,7 +61,8 @@ def outcomes(
         first = best[:, 0]
         of_first = parts[np.arange(len(first)), first]
         leads = np.take_along_axis(scores, best, axis=1)
-        verdicts = matcher.assess(texts[chosen], first, leads, of_first)
+        asked = vectors[chosen]
+        verdicts = matcher.assess(texts[chosen], first, leads, of_first, vectors=asked)
         ranks = _ranks(scores, gold_pairs(queries[chosen], matcher.number))
         listed = _listed(matcher, best[:, :_RECALL_AT], leads)
         for text, rank, verdict, five in zip(texts[chosen], ranks, verdicts, listed, strict=True):

@@ -10,6 +10,7 @@ import numpy as np
 from training_service.domain.judgement import CurvePoint
 from training_service.domain.vectors import Matrix
 from training_service.judge.calibration_rows import CalibrationRows, Numbers
+from training_service.judge.foreign_fit import Foreignness, foreignness
 from training_service.judge.labels import Flags
 from training_service.judge.logistic_fit import fit_line
 from training_service.judge.weight_fit import Weights, fit_weights
@@ -85,7 +86,8 @@ def _confidence(
     odds = right.at(logit(unseen.share), unseen.margin)
     shifts = _shifts(unseen, logistic(odds), len(concepts)).round(4)
     probability = logistic(odds + shifts[unseen.column])
-    known, reject = _known(scored, unseen)
+    strange = foreignness(scored.rows)
+    known, reject = _known(scored, unseen, strange)
     confidence = Confidence(
         sharpness=round(scored.sharpness, 4),
         right=right,
@@ -93,6 +95,7 @@ def _confidence(
         accept=_accept(probability[told], target),
         reject=reject,
         concepts={concepts[i]: float(shifts[i]) for i in np.flatnonzero(shifts).tolist()},
+        foreign=None if strange is None else strange.direction,
     )
     return confidence, _curve(probability[told], unseen.right[told], len(told))
 
@@ -206,11 +209,12 @@ def _floored(probability: Figures) -> Figures:
     return np.asarray(np.floor(probability * 1e4) / 1e4)
 
 
-def _known(scored: CrossScored, unseen: Unseen) -> tuple[Line, float]:
+def _known(scored: CrossScored, unseen: Unseen, strange: Foreignness | None) -> tuple[Line, float]:
     """The line that tells queries that a concept fits, and the limit that loses 5 % of them.
 
     Foreign examples are the queries that reviewers called so, and the confirmed ones as they look
-    when their own concepts are taken away.
+    when their own concepts are taken away. A query fits when it is neither unlike all concepts,
+    as the line tells, nor like the foreign ones.
     """
     fits, foreign, masked = scored.rows.gold.any(axis=1), scored.rows.foreign, scored.masked()
     share, _, semantic = masked.figures()
@@ -221,8 +225,10 @@ def _known(scored: CrossScored, unseen: Unseen) -> tuple[Line, float]:
             np.arange(fits.sum() + len(share) + foreign.sum()) < fits.sum(),
         )
     )
-    found = _floored(logistic(line.at(unseen.semantic[fits], unseen.share[fits])))
-    return line, float(np.quantile(found, _LOST_TO_REJECT, method="lower"))
+    found = logistic(line.at(unseen.semantic[fits], unseen.share[fits]))
+    if strange is not None:
+        found = found * logistic(-strange.unseen[fits])
+    return line, float(np.quantile(_floored(found), _LOST_TO_REJECT, method="lower"))
 
 
 def _shifts(unseen: Unseen, probability: Figures, concepts: int) -> Figures:

@@ -80,7 +80,8 @@ def _other_decision(matcher: Matcher, answer: CanaryAnswer, scores: Matrix, part
     leads = np.repeat(np.sort(scores)[None, ::-1][:, :AMONG], len(shifts), axis=0)
     leads[:, :1] += shifts
     texts, columns = [answer.text] * len(shifts), np.full(len(shifts), first)
-    verdicts = matcher.assess(texts, columns, leads, parts[first] + shifts)
+    vectors = np.repeat(answer.vector[None], len(shifts), axis=0)
+    verdicts = matcher.assess(texts, columns, leads, parts[first] + shifts, vectors=vectors)
     found = {decision for decision, _ in verdicts}
     told = " or ".join(sorted(found))
     return "" if answer.decision in found else f"decided {told}, expected {answer.decision}"

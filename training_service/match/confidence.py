@@ -48,15 +48,32 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Direction:
+    """The log-odds that a query is foreign, by its embedding along ``weights`` (d,)."""
+
+    weights: tuple[float, ...]
+    offset: float
+
+    def at(self, vectors: Matrix) -> Figures:
+        """The log-odds (q,) of ``vectors`` (q, d)."""
+        # Row by row: a product of matrices rounds by how many queries are asked at once.
+        along = (vectors.astype(np.float64) * np.array(self.weights)).sum(axis=1)
+        return np.asarray(along + self.offset)
+
+
+@dataclass(frozen=True)
 class Confidence:
     """How scores become probabilities, and probabilities decisions.
 
     ``right`` gives the log-odds that the first concept is right, from the logit of its share and
     its lead on the second (Platt 1999, with two figures); ``concepts`` moves them for concepts
-    that feedback has shown to be better or worse than that. ``known`` gives the log-odds that any
-    concept fits, from the first one's ``semantic_max`` and its share. A query is *rejected* when
-    the probability of that is under ``reject``, *accepted* when the first concept's is at least
-    ``accept``; ``None`` accepts nothing unseen. ``sharpness`` turns scores into logits.
+    that feedback has shown to be better or worse than that.
+
+    ``known`` gives the log-odds that any concept fits, from the first one's ``semantic_max`` and
+    its share; where reviewers called enough queries ``foreign``, the probability not to be like
+    those is a factor. A query is *rejected* when the probability of that is under ``reject``,
+    *accepted* when the first concept's is at least ``accept``; ``None`` accepts nothing unseen.
+    ``sharpness`` turns scores into logits.
     """
 
     sharpness: float
@@ -65,6 +82,7 @@ class Confidence:
     accept: float | None
     reject: float
     concepts: Mapping[str, float] = field(default_factory=dict)
+    foreign: Direction | None = None
 
     def probabilities(self, leads: Matrix, shifts: Figures) -> Figures:
         """That of each first concept being right, (q,); ``leads`` (q, k) are scores, best first.
@@ -75,10 +93,14 @@ class Confidence:
         share = logit(shares(leads, self.sharpness))
         return logistic(self.right.at(share, margins) + shifts)
 
-    def fitting(self, leads: Matrix, semantic: Matrix) -> Figures:
-        """The probability (q,) that any concept fits; ``semantic`` (q,) is of the first ones."""
-        share = shares(leads, self.sharpness)
-        return logistic(self.known.at(semantic.astype(np.float64), share))
+    def fitting(self, leads: Matrix, semantic: Matrix, vectors: Matrix) -> Figures:
+        """The probability (q,) that any concept fits.
+
+        ``semantic`` (q,) is of the first ones, ``vectors`` (q, d) are the queries.
+        """
+        odds = self.known.at(semantic.astype(np.float64), shares(leads, self.sharpness))
+        fits = logistic(odds)
+        return fits if self.foreign is None else fits * logistic(-self.foreign.at(vectors))
 
 
 def _margins(leads: Matrix) -> Figures:

@@ -152,12 +152,14 @@ class _Asked:
     def standing(self) -> Standing:
         first = self.order[0]
         leads, parts = self.scores[self.order], self.parts[first]
-        return Standing(self.text, self.matcher.concepts[first], leads[None], parts[None])
+        key = self.matcher.concepts[first]
+        return Standing(self.text, key, leads[None], parts[None], self.vector[None])
 
     @cached_property
     def verdict(self) -> Verdict:
         at = self.standing
-        return self.matcher.assess([self.text], self.order[:1], at.leads, at.parts)[0]
+        first, vectors = self.order[:1], at.vectors
+        return self.matcher.assess([self.text], first, at.leads, at.parts, vectors=vectors)[0]
 
 
 def explanation(made: Made, text: str, top: int = 5) -> Explanation:

@@ -131,23 +131,31 @@ class Matcher:
             leads = np.take_along_axis(scores, best, axis=1)
             best = best[:, :top]
             shown = np.take_along_axis(parts, best[:, :, None], axis=1)
-            verdicts = self.assess(texts[chosen], best[:, 0], leads, shown[:, 0])
+            asked, first = vectors[chosen], best[:, 0]
+            verdicts = self.assess(texts[chosen], first, leads, shown[:, 0], vectors=asked)
             answers += map(_Answers(self).of, texts[chosen], verdicts, best, leads, shown)
         return answers
 
     def assess(
-        self, texts: Sequence[str], first: Numbers, leads: Matrix, parts: Matrix
+        self,
+        texts: Sequence[str],
+        first: Numbers,
+        leads: Matrix,
+        parts: Matrix,
+        *,
+        vectors: Matrix,
     ) -> list[Verdict]:
         """The decision on the concept in column ``first`` (q,) of each text, and its probability.
 
         ``leads`` (q, k) are the highest scores, best first, 64 of them where there are so many;
-        ``parts`` (q, p) those of ``first``.
+        ``parts`` (q, p) those of ``first``, ``vectors`` (q, d) the texts as encoded.
         """
         confidence = self.parameters.confidence
         told = np.zeros(len(first))
         if confidence is not None:
             told = confidence.probabilities(leads, self._shifts[first])
-        found = self._as_reviewed(texts, first, self.parameters.decide(leads, parts, told))
+        decided = self.parameters.decide(leads, parts, told, vectors)
+        found = self._as_reviewed(texts, first, decided)
         known = [None] * len(told) if confidence is None else self._as_known(texts, first, told)
         return list(zip(found, known, strict=True))
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from training_service.domain.judgement import CurvePoint, Decision
 from training_service.domain.vectors import Matrix
 from training_service.errors import ArtifactError, shown
-from training_service.match.confidence import Confidence, Figures, Line
+from training_service.match.confidence import Confidence, Direction, Figures, Line
 
 POOLED_PARTS = ("semantic_max", "semantic_mean", "lexical")
 PARTS = (*POOLED_PARTS, "learned")
@@ -71,18 +71,22 @@ class MatcherParameters:
         """``"defaults"`` or ``"calibrated"``."""
         return "defaults" if self.confidence is None else "calibrated"
 
-    def decide(self, leads: Matrix, parts: Matrix, probabilities: Figures) -> list[Decision]:
+    def decide(
+        self, leads: Matrix, parts: Matrix, probabilities: Figures, vectors: Matrix
+    ) -> list[Decision]:
         """The decision on the first concept of each query, by what is fitted, else by default.
 
         ``leads`` (q, k) are scores, best first, ``parts`` (q, p) those of the first concepts,
-        ``probabilities`` (q,) theirs; not read without ``confidence``.
+        ``probabilities`` (q,) theirs and ``vectors`` (q, d) the queries; the last two are not read
+        without ``confidence``.
         """
         if self.confidence is None:
             rejected, accepted = _by_default(self.thresholds or Thresholds(), leads, parts)
         else:
             limit = self.confidence.accept
             accepted = probabilities >= (np.inf if limit is None else limit)
-            rejected = self.confidence.fitting(leads, parts[:, 0]) < self.confidence.reject
+            fits = self.confidence.fitting(leads, parts[:, 0], vectors)
+            rejected = fits < self.confidence.reject
         found = np.select([rejected, accepted], ["reject", "accept"], "review")
         return cast("list[Decision]", found.tolist())
 
@@ -183,7 +187,8 @@ def _thresholds(document: object, where: str) -> Thresholds | None:
 def _confidence(document: object, where: str) -> Confidence | None:
     if document is None:
         return None
-    found = _fields(document, Confidence, where)
+    body = {"foreign": None, **document} if isinstance(document, dict) else document
+    found = _fields(body, Confidence, where)  # earlier versions knew no foreign queries
     concepts = found["concepts"]
     if not isinstance(concepts, dict):
         raise ArtifactError(f"{where}: concepts is {shown(concepts)}, expected an object")
@@ -198,7 +203,19 @@ def _confidence(document: object, where: str) -> Confidence | None:
             str(key): _number(shift, (-_LARGEST, _LARGEST), f"{where}: concepts: {shown(key)}")
             for key, shift in concepts.items()
         },
+        foreign=_direction(found["foreign"], f"{where}: foreign"),
     )
+
+
+def _direction(document: object, where: str) -> Direction | None:
+    if document is None:
+        return None
+    found = _fields(document, Direction, where)
+    weights, limits = found["weights"], (-_LARGEST, _LARGEST)
+    if not isinstance(weights, list):
+        raise ArtifactError(f"{where}: weights is {shown(weights)}, expected a list")
+    each = (_number(value, limits, f"{where}: weights[{i}]") for i, value in enumerate(weights))
+    return Direction(tuple(each), _number(found["offset"], limits, f"{where}: offset"))
 
 
 def _line(document: object, where: str) -> Line:

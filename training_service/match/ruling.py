@@ -57,12 +57,16 @@ class Ruling:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a text's first concept stands: ``leads`` (1, k) scores, best first, ``parts`` (1, p)."""
+    """How a text's first concept stands: ``leads`` (1, k) scores, best first, ``parts`` (1, p).
+
+    ``vectors`` (1, d) is the text as encoded.
+    """
 
     text: str
     key: str
     leads: Matrix
     parts: Matrix
+    vectors: Matrix
 
 
 def ruling(matcher: Matcher, first: Standing, verdict: Verdict) -> Ruling:
@@ -95,7 +99,7 @@ def _by_limits(matcher: Matcher, first: Standing) -> Ruling:
 
 
 def _fitted_checks(rule: Confidence, first: Standing, shift: float) -> tuple[Check, ...]:
-    fits = float(rule.fitting(first.leads, first.parts[:, 0])[0])
+    fits = float(rule.fitting(first.leads, first.parts[:, 0], first.vectors)[0])
     right = float(rule.probabilities(first.leads, np.array([shift]))[0])
     is_right = rule.accept is not None and right >= rule.accept
     return (

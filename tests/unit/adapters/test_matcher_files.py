@@ -19,7 +19,7 @@ from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.matcher_files import VersionMatcherFiles
 from training_service.domain.vectors import Vectors
 from training_service.errors import ArtifactError
-from training_service.match.confidence import Confidence, Line
+from training_service.match.confidence import Confidence, Direction, Line
 from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Match, Matcher
 from training_service.match.memory import ReviewedAnswers
@@ -35,6 +35,7 @@ CONFIDENCE = Confidence(
     accept=0.7,
     reject=0.35,
     concepts={"baker": -0.5},
+    foreign=Direction(tuple(np.linspace(-2.0, 2.0, 64).tolist()), 0.5),
 )
 PARAMETERS = MatcherParameters(
     weights=PartWeights(0.4, 0.2, 0.2, 0.2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from training_service.match.confidence import AMONG, Confidence, Line, logistic, logit, shares
+from training_service.match.confidence import (
+    AMONG,
+    Confidence,
+    Direction,
+    Line,
+    logistic,
+    logit,
+    shares,
+)
 
 FLAT = Line(0.0, 0.0, 0.0)
 LEADS = np.array([[0.9, 0.8, 0.5], [0.6, 0.6, 0.6], [0.9, 0.1, 0.0]], dtype=np.float32)
 NO_SHIFTS = np.zeros(3)
+VECTORS = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
+FOREIGN = Confidence(
+    20.0, FLAT, Line(-1.0, 2.0, 1.0), 0.8, 0.1, foreign=Direction((-1.5, 0.7), 0.2)
+)
 
 
 def test_a_share_is_that_of_a_softmax() -> None:
@@ -69,7 +82,9 @@ def test_a_single_concept_leads_by_its_whole_score() -> None:
     semantic = np.zeros(1, dtype=np.float32)
     expected = 1 / (1 + math.exp(-1.8))
     assert confidence.probabilities(alone, np.zeros(1)) == pytest.approx([expected], abs=1e-6)
-    assert confidence.fitting(alone, semantic) == pytest.approx([1 / (1 + math.exp(-1))])
+    assert confidence.fitting(alone, semantic, VECTORS[:1]) == pytest.approx(
+        [1 / (1 + math.exp(-1))]
+    )
 
 
 def test_whether_any_concept_fits_is_the_line_in_similarity_and_share() -> None:
@@ -77,7 +92,16 @@ def test_whether_any_concept_fits_is_the_line_in_similarity_and_share() -> None:
     confidence = Confidence(10.0, FLAT, Line(-3.0, 4.0, 1.5), 0.8, 0.1)
     semantic = np.array([0.9, 0.5, 0.2], dtype=np.float32)
     expected = 1 / (1 + np.exp(3.0 - 4.0 * semantic - 1.5 * shares(LEADS, 10.0)))
-    assert confidence.fitting(LEADS, semantic) == pytest.approx(expected, abs=1e-6)
+    assert confidence.fitting(LEADS, semantic, VECTORS) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_looks_like_foreign_queries_fits_less() -> None:
+    """Where feedback showed a direction, the probability not to be like it is a factor."""
+    semantic = np.array([0.9, 0.5, 0.2], dtype=np.float32)
+    without = replace(FOREIGN, foreign=None).fitting(LEADS, semantic, VECTORS)
+    alike = 1 / (1 + np.exp(-(VECTORS.astype(float) @ [-1.5, 0.7] + 0.2)))
+    assert FOREIGN.fitting(LEADS, semantic, VECTORS) == pytest.approx(without * (1 - alike))
+    assert alike.argmax() == 1
 
 
 def test_a_clearer_lead_is_more_probable() -> None:
@@ -90,10 +114,10 @@ def test_a_clearer_lead_is_more_probable() -> None:
 
 def test_figures_do_not_depend_on_what_is_asked_beside_them() -> None:
     """A query alone has the probability it has among others."""
-    confidence = Confidence(20.0, Line(-1.0, 0.8, 1.0), Line(-1.0, 2.0, 1.0), 0.8, 0.1)
+    confidence = replace(FOREIGN, right=Line(-1.0, 0.8, 1.0))
     together = confidence.probabilities(LEADS, NO_SHIFTS)
-    fits = confidence.fitting(LEADS, LEADS[:, 0])
+    fits = confidence.fitting(LEADS, LEADS[:, 0], VECTORS)
     for i in range(3):
         one = LEADS[i : i + 1]
         assert confidence.probabilities(one, np.zeros(1))[0] == together[i]
-        assert confidence.fitting(one, one[:, 0])[0] == fits[i]
+        assert confidence.fitting(one, one[:, 0], VECTORS[i : i + 1])[0] == fits[i]

@@ -37,7 +37,8 @@ def decided(
 ) -> str:
     """The decision on one first concept."""
     leads = np.array([[score, second]])
-    (found,) = parameters.decide(leads, np.array([parts]), np.zeros(1))
+    vectors = np.ones((1, 4), dtype=np.float32)
+    (found,) = parameters.decide(leads, np.array([parts]), np.zeros(1), vectors)
     return found
 
 

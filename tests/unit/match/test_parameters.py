@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from training_service.domain.judgement import CurvePoint
 from training_service.errors import ArtifactError
-from training_service.match.confidence import Confidence, Line
+from training_service.match.confidence import Confidence, Direction, Line
 from training_service.match.parameters import (
     MatcherParameters,
     PartWeights,
@@ -32,6 +32,7 @@ CALIBRATED = MatcherParameters(
         accept=0.7123,
         reject=0.05,
         concepts={"baker": -0.5, "面包": 0.25},
+        foreign=Direction((0.5, -1.25), 2.0),
     ),
     queries=321,
     target_precision=0.9,
@@ -73,6 +74,7 @@ confidence = st.builds(
     st.none() | unit,
     unit,
     st.dictionaries(st.text(max_size=4), figure, max_size=3),
+    st.none() | st.builds(Direction, st.lists(figure, max_size=3).map(tuple), figure),
 )
 
 
@@ -115,6 +117,7 @@ NUMBERS: list[tuple[tuple[str | int, ...], str]] = [
     (("weights", "semantic_max"), "weights: semantic_max"),
     (("weights", "lexical"), "weights: lexical"),
     (("weights", "learned"), "weights: learned"),
+    (("confidence", "foreign", "weights", 1), "confidence: foreign: weights[1]"),
     (("thresholds", "accept_score"), "thresholds: accept_score"),
     (("thresholds", "accept_margin"), "thresholds: accept_margin"),
     (("thresholds", "semantic"), "thresholds: semantic"),
@@ -238,7 +241,10 @@ def test_an_earlier_version_that_accepted_nothing_still_does_not() -> None:
     found = parameters_from_json({**FIRST_SCHEMA, "thresholds": limits}, WHERE)
     leads = np.array([[0.999, 0.0], [1.0, 0.1]], dtype=np.float32)
     parts = np.ones((2, 3), dtype=np.float32)
-    assert found.decide(leads, parts, np.zeros(2)) == ["review", "review"]
+    assert found.decide(leads, parts, np.zeros(2), np.ones((2, 4), dtype=np.float32)) == [
+        "review",
+        "review",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -288,4 +294,4 @@ def test_a_confidence_decides_by_its_limits(accept: float | None, decisions: lis
     parts = np.array([[0.5], [0.5], [0.05], [0.04]], dtype=np.float32).repeat(4, axis=1)
     decides = MatcherParameters(thresholds=None, confidence=fitting)
     probable = np.array([0.7, 0.6999, 0.5, 1.0])
-    assert decides.decide(LEADS, parts, probable) == decisions
+    assert decides.decide(LEADS, parts, probable, np.ones((4, 4), dtype=np.float32)) == decisions

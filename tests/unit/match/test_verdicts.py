@@ -62,7 +62,7 @@ def test_decisions_turn_at_the_fitted_limits() -> None:
     right = plain.probability
     assert right is not None
     leads = np.cos(np.radians([[10, 60]])).astype(np.float32)
-    (fits,) = CONFIDENCE.fitting(leads, leads[:, 0])
+    (fits,) = CONFIDENCE.fitting(leads, leads[:, 0], np.ones_like(leads))
     for accept, reject, decision in [
         (right, fits - 1e-6, "accept"),
         (right + 1e-9, fits - 1e-6, "review"),
