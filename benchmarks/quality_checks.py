@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks.quality_figures import interval, right, top1
-from benchmarks.quality_worlds import Trained, Trial, flipped, questions, thinned, train
+from benchmarks.quality_worlds import (
+    Trained,
+    Trial,
+    flipped,
+    marks,
+    questions,
+    thinned,
+    train,
+)
 from training_service.domain.records import normalise
 
 REMOVED = 27
+TOLD = 14
 FLIPPED = 0.1
 SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 _SEEDS = (5, 6, 7)
@@ -37,29 +46,38 @@ class Place:
 
 
 def scope(data: Path, place: Place) -> list[Figures]:
-    """Foreign queries rejected and known ones lost, with 27 intents that are no concepts."""
-    found = []
-    for draw in range(place.draws):
-        trial = questions(data, REMOVED, f"scope {draw}{place.salt}")
-        done = place.train(trial, f"scope-{draw}{place.salt}")
-        truth = [bool(gold) for _, gold in trial.asked]
-        rejected = [answer.decision == "reject" for answer in done.answers]
-        foreign = [out for out, is_known in zip(rejected, truth, strict=True) if not is_known]
-        known = [out for out, is_known in zip(rejected, truth, strict=True) if is_known]
-        hits = right(done.answers, trial)
-        lost = sum(hit and out for hit, out in zip(hits, rejected, strict=True))
-        found.append(
-            {
-                "draw": draw,
-                "foreign": len(foreign),
-                "foreign_rejected": round(sum(foreign) / len(foreign), 4),
-                "foreign_rejected_ci95": interval(sum(foreign), len(foreign)),
-                "known": len(known),
-                "known_lost": round(sum(known) / len(known), 4),
-                "right_lost": round(lost / len(known), 4),
-                "known_top1": round(sum(hits) / len(known), 4),
-            }
-        )
+    """Foreign queries rejected and known ones lost, with 27 intents that are no concepts.
+
+    Once without a word on them, and once where the feedback marks the questions of half of them.
+    """
+    draws = [(draw, told) for told in (0, TOLD) for draw in range(place.draws)]
+    return [_scope(data, place, draw, told) for draw, told in draws]
+
+
+def _scope(data: Path, place: Place, draw: int, told: int) -> Figures:
+    trial = questions(data, REMOVED, f"scope {draw}{place.salt}", told)
+    marked = f"-told-{told}" if told else ""
+    done = place.train(trial, f"scope-{draw}{place.salt}{marked}")
+    rejected = [answer.decision == "reject" for answer in done.answers]
+    hits = right(done.answers, trial)
+    of = marks(data, REMOVED, f"scope {draw}{place.salt}", told)
+    known = [out for out, mark in zip(rejected, of, strict=True) if mark == "known"]
+    unmarked = [out for out, mark in zip(rejected, of, strict=True) if mark == "foreign"]
+    lost = sum(hit and out for hit, out in zip(hits, rejected, strict=True))
+    found: Figures = {
+        "draw": draw,
+        "told": told,
+        "foreign": len(unmarked),
+        "foreign_rejected": round(sum(unmarked) / len(unmarked), 4),
+        "foreign_rejected_ci95": interval(sum(unmarked), len(unmarked)),
+        "known": len(known),
+        "known_lost": round(sum(known) / len(known), 4),
+        "right_lost": round(lost / len(known), 4),
+        "known_top1": round(sum(hits) / len(known), 4),
+    }
+    if told:
+        seen = [out for out, mark in zip(rejected, of, strict=True) if mark == "told"]
+        found["told_rejected"] = round(sum(seen) / len(seen), 4)
     return found
 
 

@@ -62,12 +62,12 @@ def _table(figures: Figures) -> None:
 
 
 def _scope(draws: list[Figures]) -> None:
-    print(
-        f"{'draw':<6}{'foreign rejected':>17}{'known rejected':>16}{'right lost':>12}{'top-1':>8}"
-    )
+    heads = ("foreign rejected", "marked ones", "known rejected", "right lost", "top-1")
+    print(f"{'draw':<6}{'marked':>7}" + "".join(f"{head:>17}" for head in heads))
+    names = ("foreign_rejected", "told_rejected", "known_lost", "right_lost", "known_top1")
     for row in draws:
-        figure = f"{row['foreign_rejected']:>17.3f}{row['known_lost']:>16.3f}"
-        print(f"{row['draw']:<6}{figure}{row['right_lost']:>12.3f}{row['known_top1']:>8.3f}")
+        figures = (f"{row[name]:.3f}" if name in row else "" for name in names)
+        print(f"{row['draw']:<6}{row['told']:>7}" + "".join(f"{each:>17}" for each in figures))
 
 
 def _flips(draws: list[Figures]) -> None:

@@ -16,6 +16,7 @@ from training_service.domain.records import normalise
 
 TRAIN = Path(sys.executable).with_name("train")
 CANON_QUESTIONS = 10
+NO_CONCEPT = "(none)"
 _ANSWERS = "answers.csv"
 _HELD = 4
 _DONE = "done.json"
@@ -82,11 +83,12 @@ def read(data: Path, salt: str = "") -> Trial:
     return halves(data.name, files, _labels(data), salt)
 
 
-def questions(data: Path, removed: int = 0, salt: str = "") -> Trial:
+def questions(data: Path, removed: int = 0, salt: str = "", told: int = 0) -> Trial:
     """Ten training questions per intent are its synonyms, the others confirmed, the test asked.
 
-    ``removed`` intents, chosen by ``salt``, are no concepts; their training questions are left
-    out and their test questions match nothing.
+    ``removed`` intents, chosen by ``salt``, are no concepts, and their test questions match
+    nothing. Of the first ``told`` of them the feedback says so; the training questions of the
+    others are left out.
     """
     training, asked = _categories(data / "train.csv"), _categories(data / "test.csv")
     names = sorted({name for _, name in training}, key=lambda name: _hash(salt, name))
@@ -97,8 +99,19 @@ def questions(data: Path, removed: int = 0, salt: str = "") -> Trial:
         own = sorted((t for t, of in training if of == name), key=lambda t: _hash(salt, t))
         canonical[name] = own[:CANON_QUESTIONS]
         feedback += [Verdict(text, name, correct=True) for text in own[CANON_QUESTIONS:]]
+    marked = set(names[:told])
+    feedback += [Verdict(text, NO_CONCEPT, correct=True) for text, of in training if of in marked]
     truth = tuple((text, frozenset({name} & kept)) for text, name in asked)
     return Trial(data.name, canonical, tuple(feedback), truth)
+
+
+def marks(data: Path, removed: int, salt: str, told: int) -> list[str]:
+    """For each text that ``questions`` asks: ``known``, ``foreign``, or ``told`` to be foreign."""
+    asked = _categories(data / "test.csv")
+    every = {name for _, name in _categories(data / "train.csv")}
+    gone = sorted(every, key=lambda name: _hash(salt, name))[:removed]
+    kinds = {name: "told" if i < told else "foreign" for i, name in enumerate(gone)}
+    return [kinds.get(name, "known") for _, name in asked]
 
 
 def halves(

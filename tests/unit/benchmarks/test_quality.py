@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 
 from benchmarks.quality_figures import coverage_at
 from benchmarks.quality_worlds import (
+    NO_CONCEPT,
     Trial,
     Verdict,
     flipped,
     halves,
+    marks,
     questions,
     read,
     thinned,
@@ -57,6 +60,24 @@ def test_removed_categories_leave_only_questions_that_nothing_fits(categories: P
     assert len(trial.canonical) == 4
     assert {row.key for row in trial.feedback} == set(trial.canonical)
     assert sum(not gold for _, gold in trial.asked) == 4
+
+
+def test_marked_categories_are_told_to_match_nothing(categories: Path) -> None:
+    """Their training questions are foreign feedback, and what is asked of them is of that kind."""
+    trial = questions(categories, removed=3, salt="any", told=1)
+    told = [row for row in trial.feedback if row.key == NO_CONCEPT]
+    assert len(told) == 15
+    of = marks(categories, 3, "any", 1)
+    assert Counter(of) == {"known": 6, "foreign": 4, "told": 2}
+    pairs = zip(trial.asked, of, strict=True)
+    assert all(bool(gold) == (mark == "known") for (_, gold), mark in pairs)
+    (kind,) = {row.query.rsplit(" of ", 1)[1] for row in told}
+    asked = {
+        query.rsplit(" of ", 1)[1]
+        for query, mark in zip(trial.queries, of, strict=True)
+        if mark == "told"
+    }
+    assert asked == {kind}
 
 
 def test_no_query_is_learned_and_asked(tmp_path: Path) -> None:
