@@ -135,6 +135,8 @@ def test_prune_pin_and_unpin(four: World) -> None:
         (["prune", "--keep", "0"], 2, "--keep"),
         (["prune", "--keep", "1", "--keep-hours", "-1"], 2, "--keep-hours"),
         (["prune", "--keep", "1", "--keep-hours", "nan"], 2, "--keep-hours"),
+        (["prune", "--keep", "1", "--keep-hours", "inf"], 2, "--keep-hours"),
+        (["prune", "--keep", "1", "--wait", "nan"], 2, "--wait"),
         (["pin", "v19990101"], 2, "not in the store"),
         (["unpin", "../pins"], 2, "no version name"),
     ],

@@ -41,7 +41,6 @@ LAZY = (
     "scipy.optimize",
     "scipy.special",
     "scipy.stats",
-    "typer._adapters",
     "typer._click.decorators",
     "yaml",
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from training_service.cli.frame import Frame, command
+from training_service.cli.options import finite
 from training_service.errors import StorageError, UsageError, shown
 
 if TYPE_CHECKING:
@@ -66,7 +67,13 @@ def prune(
     ] = None,
     unused_days: Annotated[
         float | None,
-        typer.Option("--unused-days", metavar="N", min=0, help="Also what was unused so long."),
+        typer.Option(
+            "--unused-days",
+            metavar="N",
+            min=0,
+            callback=finite,
+            help="Also what was unused so long.",
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Everything; the next run encodes all anew.")

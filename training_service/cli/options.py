@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -74,8 +75,22 @@ _COMMON = {
 }
 
 
+def finite(value: float | None) -> float | None:
+    """Refuse infinity, and what is no number: NaN is not below a least value either."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"found {value}, expected a number")
+    return value
+
+
 Wait = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the store.")
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        min=0,
+        callback=finite,
+        help="How long to wait for the store.",
+    ),
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 

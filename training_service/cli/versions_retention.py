@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from training_service.cli.frame import Frame, command
-from training_service.cli.options import STORE, Reason, Wait
+from training_service.cli.options import STORE, Reason, Wait, finite
 from training_service.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 _GOES = "goes"
 _MB = 1e6
+
+KeepHours = Annotated[
+    float | None,
+    typer.Option(
+        "--keep-hours", metavar="H", min=0, callback=finite, help="By default keep_hours."
+    ),
+]
 
 
 @command(*STORE)
@@ -29,10 +36,7 @@ def prune(
             "--keep", metavar="N", min=1, help="How many stay; by default keep_versions."
         ),
     ] = None,
-    keep_hours: Annotated[
-        float | None,
-        typer.Option("--keep-hours", metavar="H", min=0, help="By default keep_hours."),
-    ] = None,
+    keep_hours: KeepHours = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell; write nothing, take no lock.")
     ] = False,

@@ -14,6 +14,7 @@ import pytest
 from tests.support.fake_index import random_index
 from training_service.adapters.child_process import ChildError, ChildProcess
 from training_service.adapters.faiss_index import FaissIndex
+from training_service.domain.index_kind import IndexSetting
 
 ROOT = Path(__file__).resolve().parents[3]
 PARENT = """
@@ -34,7 +35,9 @@ PATIENCE_S = 20
 @pytest.fixture
 def waiting(tmp_path: Path) -> Path:
     """A folder whose reader waits for a minute in the midst of its work."""
-    FaissIndex.build(random_index(4, 4)[1]).save(tmp_path / "index.faiss")
+    # An exact index would be read without FAISS.
+    vectors = random_index(640, 12)[1]
+    FaissIndex.build(vectors, IndexSetting("pq", 500)).save(tmp_path / "index.faiss")
     (tmp_path / "faiss.py").write_text(SLEEPING_FAISS)
     return tmp_path
 
