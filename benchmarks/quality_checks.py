@@ -55,12 +55,13 @@ def scope(data: Path, place: Place) -> list[Figures]:
 
 
 def _scope(data: Path, place: Place, draw: int, told: int) -> Figures:
-    trial = questions(data, REMOVED, f"scope {draw}{place.salt}", told)
+    salt = f"scope {draw}{place.salt}"
+    trial = questions(data, REMOVED, salt, told)
     marked = f"-told-{told}" if told else ""
     done = place.train(trial, f"scope-{draw}{place.salt}{marked}")
     rejected = [answer.decision == "reject" for answer in done.answers]
     hits = right(done.answers, trial)
-    of = marks(data, REMOVED, f"scope {draw}{place.salt}", told)
+    of = marks(data, REMOVED, salt, told)
     known = [out for out, mark in zip(rejected, of, strict=True) if mark == "known"]
     unmarked = [out for out, mark in zip(rejected, of, strict=True) if mark == "foreign"]
     lost = sum(hit and out for hit, out in zip(hits, rejected, strict=True))

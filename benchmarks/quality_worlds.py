@@ -91,7 +91,7 @@ def questions(data: Path, removed: int = 0, salt: str = "", told: int = 0) -> Tr
     others are left out.
     """
     training, asked = _categories(data / "train.csv"), _categories(data / "test.csv")
-    names = sorted({name for _, name in training}, key=lambda name: _hash(salt, name))
+    names = _drawn(training, salt)
     kept = set(names[removed:])
     canonical: dict[str, list[str]] = {}
     feedback = []
@@ -108,10 +108,14 @@ def questions(data: Path, removed: int = 0, salt: str = "", told: int = 0) -> Tr
 def marks(data: Path, removed: int, salt: str, told: int) -> list[str]:
     """For each text that ``questions`` asks: ``known``, ``foreign``, or ``told`` to be foreign."""
     asked = _categories(data / "test.csv")
-    every = {name for _, name in _categories(data / "train.csv")}
-    gone = sorted(every, key=lambda name: _hash(salt, name))[:removed]
+    gone = _drawn(_categories(data / "train.csv"), salt)[:removed]
     kinds = {name: "told" if i < told else "foreign" for i, name in enumerate(gone)}
     return [kinds.get(name, "known") for _, name in asked]
+
+
+def _drawn(training: Sequence[tuple[str, str]], salt: str) -> list[str]:
+    """The categories of ``training``, in an order that is drawn by ``salt``."""
+    return sorted({name for _, name in training}, key=lambda name: _hash(salt, name))
 
 
 def halves(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from training_service.domain.vectors import Matrix
 from training_service.judge.calibration_rows import CalibrationRows
 from training_service.judge.labels import Flags
+from training_service.judge.logistic_fit import ridge_odds
 from training_service.match.confidence import Direction, Figures
 
 FEWEST = 30
@@ -45,21 +45,6 @@ def foreignness(rows: CalibrationRows) -> Foreignness | None:
 
 
 def _fitted(vectors: Matrix, foreign: Flags) -> Direction:
-    """Logistic regression with a ridge; deterministic."""
-    from scipy.optimize import minimize
-
-    x = vectors.astype(np.float64)
-    start = np.zeros(x.shape[1] + 1)
-    start[-1] = np.log(foreign.sum() / (~foreign).sum())
-    found = minimize(_loss, start, args=(x, foreign), jac=True, method="L-BFGS-B").x
-    return Direction(tuple(found[:-1].round(4).tolist()), round(float(found[-1]), 4))
-
-
-def _loss(
-    line: Figures, x: npt.NDArray[np.float64], foreign: Flags
-) -> tuple[float, npt.NDArray[np.float64]]:
-    odds = x @ line[:-1] + line[-1]
-    surprise = np.logaddexp(0, np.where(foreign, -odds, odds)).sum()
-    pull = 0.5 * (1 + np.tanh(odds / 2)) - foreign
-    gradient = np.append(x.T @ pull + _PENALTY * line[:-1], pull.sum())
-    return float(surprise + _PENALTY * (line[:-1] @ line[:-1]) / 2), gradient
+    start = float(np.log(foreign.sum() / (~foreign).sum()))
+    offset, weights = ridge_odds(vectors.astype(np.float64), foreign, start, _PENALTY)
+    return Direction(tuple(weights.round(4).tolist()), round(offset, 4))
