@@ -20,7 +20,7 @@ from training_service.match.lexical import (
 from training_service.match.matcher import Matcher
 from training_service.match.ngrams import Numbers
 from training_service.match.parameters import POOLED_PARTS
-from training_service.match.pool import Pool
+from training_service.match.pool import Pool, raise_to_maxima
 
 _MOST_KEPT_BYTES = 256 * 1024 * 1024
 _FLOAT_BYTES = 4
@@ -158,9 +158,10 @@ class AddedRows:
         """Take the best of old and new rows, the new centroids, and the grown profiles."""
         if not len(self.columns):
             return
-        found = np.maximum.reduceat(self.matrix @ vectors.T, self.starts, axis=0).T
         best, mean, lexical = planes
-        best[:, self.columns] = np.maximum(best[:, self.columns], found)
+        raised = best.T[self.columns]
+        raise_to_maxima(raised, self.matrix @ vectors.T, self.starts)
+        best[:, self.columns] = raised.T
         mean[:, self.columns] = vectors @ self.centroids.T
         kept = lexical[:, self.columns] * self.shrinking
         lexical[:, self.columns] = kept + self.growth.similarity(texts)

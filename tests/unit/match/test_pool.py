@@ -18,13 +18,14 @@ QUERIES = unit_rows(RNG.normal(size=(5, 6)))
 
 
 @pytest.mark.parametrize("cells", [5, 10, 20, 1000])
-@pytest.mark.parametrize("few", [0, 100])
-def test_chunks_and_few_queries_give_the_same(
-    cells: int, few: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("few", "many"), [(0, 0), (0, 1_000), (100, 0)])
+def test_every_way_gives_the_same(
+    cells: int, few: int, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Maximum and centroid do not depend on the size of a chunk, nor on the way for a few."""
+    """Maximum and centroid depend neither on the size of a chunk nor on how many cells it has."""
     monkeypatch.setattr(module, "_CELLS_AT_ONCE", cells)
     monkeypatch.setattr(module, "_FEW", few)
+    monkeypatch.setattr(module, "_MANY_CELLS", many)
     monkeypatch.setattr(module, "_MOST_ROWS_AT_ONCE", max(1, cells // 5))
     pool = ConceptPool.build(ROWS, MATRIX)
     best, mean = pool.similarities(QUERIES)
