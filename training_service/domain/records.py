@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal, cast
 
 IdKind = Literal["text", "code"]
@@ -14,6 +15,8 @@ RowKind = Literal["synonym", "feedback"]
 IndexForm = Literal["synonyms", "joined", "merged"]
 
 
+# A run compares each text some ten times.
+@lru_cache(maxsize=1 << 17)
 def normalise(text: str) -> str:
     """``text`` as it is compared: NFKC, case folded, white space collapsed."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -27,13 +27,16 @@ Numbers = npt.NDArray[np.intp]
 def _word_buckets(word: str) -> array[int]:
     """The hashed 3- to 5-grams of one word with a blank on either side."""
     padded = f" {word} "
-    grams = [
-        padded[start : start + length]
+    places = [
+        slice(start, start + length)
         for length in range(_SHORTEST, min(_LONGEST, len(padded)) + 1)
         for start in range(len(padded) - length + 1)
     ]
-    buckets = (zlib.crc32(gram.encode("utf-8", "surrogatepass")) % BUCKETS for gram in grams)
-    return array("i", buckets)
+    if padded.isascii():  # a byte for each character: encoded once, then cut
+        encoded = padded.encode()
+        return array("i", [zlib.crc32(encoded[place]) % BUCKETS for place in places])
+    grams = (padded[place].encode("utf-8", "surrogatepass") for place in places)
+    return array("i", [zlib.crc32(gram) % BUCKETS for gram in grams])
 
 
 def spread(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> Numbers:
