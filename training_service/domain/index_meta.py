@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, get_args
@@ -139,10 +139,16 @@ def read_meta(path: Path) -> IndexMeta:
         ArtifactError: it cannot be read, or is not the file that ``IndexMeta.to_bytes`` writes.
     """
     try:
-        data = path.read_bytes()
+        state = path.stat()
+        return _read(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
     except OSError as problem:
         raise ArtifactError(f"cannot read {path}: {problem.strerror}") from problem
-    return parse_meta(data, str(path))
+
+
+# A run looks at the version in service three times, and nothing in a version ever changes.
+@lru_cache(maxsize=1)
+def _read(path: Path, _state: tuple[int, ...]) -> IndexMeta:
+    return parse_meta(path.read_bytes(), str(path))
 
 
 def parse_meta(data: bytes, source: str) -> IndexMeta:

@@ -41,6 +41,19 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert list(content)[:5] == ["schema_version", "recipe", "dimension", "count", "form"]
 
 
+def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
+    """What was read once is not taken for what stands there now, be it sound or not."""
+    path = tmp_path / "meta.json"
+    path.write_bytes(META.to_bytes())
+    assert read_meta(path) is read_meta(path)
+    fewer = IndexMeta.of(ROWS[1:], META.labels, dimension=4)
+    path.write_bytes(fewer.to_bytes())
+    assert read_meta(path) == fewer
+    path.write_bytes(b"{}")
+    with pytest.raises(ArtifactError):
+        read_meta(path)
+
+
 def test_a_concept_without_a_label_is_refused() -> None:
     """Every concept that has a row needs a label."""
     with pytest.raises(ArtifactError, match='concept "b": no label'):
