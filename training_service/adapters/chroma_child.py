@@ -41,6 +41,9 @@ def work(arguments: list[str]) -> dict[str, Any]:
     if command == "build":
         return _build(Path(rest[0]), Path(rest[1]))
     if command == "write":
+        # It takes a second, in which whoever asks gets the first request ready.
+        import chromadb  # noqa: F401
+
         return answer_requests(Path(rest[0]), requests(sys.stdin.buffer))
     if command == "read":
         queries = unpacked_matrix(sys.stdin.buffer.read())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from pathlib import Path
@@ -185,9 +185,7 @@ class CollectionFeed:
     def _copy_or_create(self) -> None:
         if self._find is not None:
             try:
-                difference = self._find()
-                self.way = "refreshed"
-                self._write(difference)
+                self._copy(self._find)
             except (TooDifferentError, TrainError) as problem:
                 if self._come or not self._inbox.is_open:
                     raise
@@ -196,24 +194,34 @@ class CollectionFeed:
                 return
         self._place.clear()
         self.way, self.changed = "built", len(self._meta)
-        self._write(None)
+        with self._writing() as writer:
+            self._fill(writer)
+            self._read_back(writer)
 
-    def _write(self, difference: Difference | None) -> None:
+    def _copy(self, find: Callable[[], Difference]) -> None:
+        with self._writing() as writer:  # whose process starts while the difference is looked for
+            difference = find()
+            self.way = "refreshed"
+            self._mend(writer, difference)
+            self._read_back(writer)
+
+    @contextmanager
+    def _writing(self) -> Iterator[CollectionWriter]:
         with self._place.writing() as writer:
             self._writer = writer
             if not self._inbox.is_open:
                 raise _StoppedError
-            if difference is None:
-                self._fill(writer)
-            else:
-                self._mend(writer, difference)
-            ids, digest = writer.content()
-            question = self._inbox.get()
-            if isinstance(question, Vectors):
-                message = "more vectors came than there are rows"
-                raise ValueError(message)  # noqa: TRY004 - the type only tells which of two it is
-            near = writer.search(question.queries, question.k)
-            self.reading = CollectionReading(ids, near, digest)
+            yield writer
+
+    def _read_back(self, writer: CollectionWriter) -> None:
+        """See what stands on disk, and search in it once somebody asks."""
+        ids, digest = writer.content()
+        question = self._inbox.get()
+        if isinstance(question, Vectors):
+            message = "more vectors came than there are rows"
+            raise ValueError(message)  # noqa: TRY004 - the type only tells which of two it is
+        near = writer.search(question.queries, question.k)
+        self.reading = CollectionReading(ids, near, digest)
 
     def _fill(self, writer: CollectionWriter) -> None:
         """Write every row into a new collection."""
