@@ -154,6 +154,9 @@ def main() -> None:
     own = pkgutil.walk_packages(training_service.__path__, "training_service.")
     for name in (*LAZY, *(each.name for each in own if not each.name.endswith("__main__"))):
         importlib.import_module(name)
+    # At its end torch looks through the import path, which a real run, without torch, never does.
+    if (torch := sys.modules.get("torch._dynamo.utils")) is not None:
+        atexit.unregister(torch.dump_compile_times)
     gc.collect()
     gc.freeze()
     serve(sys.argv[1])

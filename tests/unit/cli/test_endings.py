@@ -23,7 +23,8 @@ def waiting(undo: str) -> str:
 def run_frame(body: str, *, stdout: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
     """A process that runs ``body`` under a guard and the signal handlers."""
     program = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # which nohup would have ignored
         "from training_service.cli.frame import Frame\n"
         "from training_service.cli.signals import stop_signals\n"
         "frame = Frame(as_json=True)\n"
