@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic
 
@@ -44,7 +45,7 @@ from training_service.release.service_change import ServiceChange
 from training_service.release.staging import new_run_id
 from training_service.release.store_check import look_at_store
 from training_service.release.unchanged import KnownVersions
-from training_service.release.verification import require_loadable
+from training_service.release.verification import must_load
 from training_service.release.version_list import VersionInfo
 from training_service.release.version_manager import VersionManager
 
@@ -168,11 +169,7 @@ class TrainingOrchestrator(Generic[P]):
     def _make(self, run: _Run[P]) -> tuple[VersionInfo, Verdict, dict[str, Any]]:
         """Build, judge and publish; what comes out is a version, whatever the verdict."""
         with self._versions.staging(run.journal.run_id) as staging:
-
-            def check(rows: int) -> None:
-                with run.journal.step("check"):
-                    require_loadable(self._probe, staging, rows)
-
+            check = partial(must_load, self._probe, run.journal, staging)
             candidate = self._recipe.build(run.inputs, staging, run.past, run.journal, check)
             verdict = self._verdict(run, candidate)
             card = {**_told(verdict), **metrics(candidate.scorecard), **candidate.figures}

@@ -93,11 +93,15 @@ class ReloadHook(Protocol):
 class VersionProbe(Protocol):
     """A fresh process that loads a version as a service does."""
 
-    def faults(self, folder: Path, rows: int | None) -> tuple[Fault, ...]:
-        """What keeps the version in ``folder`` from serving, or from answering as it did.
+    def loading(
+        self, folder: Path, rows: int | None
+    ) -> AbstractContextManager[Callable[[], tuple[Fault, ...]]]:
+        """Load the version in ``folder`` from now on, beside the caller, until the context ends.
 
-        ``rows`` is how many its manifest counts, if it does. ``SafetyError`` for a model that
-        could run code, ``DependencyError`` when a package is missing.
+        What is given waits, once, and tells what keeps the version from serving, or from
+        answering as it did. ``rows`` is how many its manifest counts, if it does. It raises
+        ``SafetyError`` for a model that could run code, ``DependencyError`` when a package is
+        missing.
         """
 
 
@@ -166,8 +170,9 @@ class Prepared(Protocol):
 P = TypeVar("P", bound=Prepared)
 
 
-LoadCheck = Callable[[int], None]
-"""Refuses a build of so many rows that a fresh process cannot load; raises ``ArtifactError``."""
+LoadCheck = Callable[[int], AbstractContextManager[None]]
+"""Has a fresh process load a build of so many rows meanwhile, and refuses it at the end if it
+cannot; raises ``ArtifactError``."""
 
 
 class Recipe(Protocol[P]):
@@ -194,8 +199,8 @@ class Recipe(Protocol[P]):
     ) -> Candidate:
         """Fill ``staging`` with all of a version but its manifest, and score it.
 
-        ``check`` is called once all stands there that a service reads, with the number of rows;
-        what is derived from it may come later.
+        ``check`` is entered once all stands there that a service reads, with the number of rows;
+        what is derived from it may come meanwhile, or later.
         """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -61,9 +61,9 @@ class Meddling:
     def build(
         self, inputs: Inputs, staging: Path, past: Past, steps: Steps, check: LoadCheck
     ) -> Candidate:
-        def meddle(rows: int) -> None:
+        def meddle(rows: int) -> AbstractContextManager[None]:
             self.then(staging)
-            check(rows)
+            return check(rows)
 
         return self.inner.build(inputs, staging, past, steps, meddle)
 

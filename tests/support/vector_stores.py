@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,9 @@ def version_of(world: World) -> Path:
 class Loads:
     """A probe that finds every version loadable; the real one has tests of its own."""
 
-    def faults(self, folder: Path, rows: int | None) -> tuple[Fault, ...]:
-        return () if folder.is_dir() and rows else (Fault("load check", "no rows"),)
+    @contextmanager
+    def loading(self, folder: Path, rows: int | None) -> Iterator[Callable[[], tuple[Fault, ...]]]:
+        yield lambda: () if folder.is_dir() and rows else (Fault("load check", "no rows"),)
 
 
 @dataclass

@@ -26,6 +26,10 @@ _NOTHING: Mapping[str, str] = {}
 # Libraries look for a home, and some leave things in it that are nobody's business.
 _NO_HOME = "/nonexistent"
 
+OnAnswer = Callable[[dict[str, Any]], None]
+Answer = Callable[[OnAnswer], dict[str, Any]]
+"""Waits for the last answer of a child; each one before it is shown to what it is given."""
+
 
 class ChildError(Exception):
     """The child gave no result; ``error`` is its own word for why, or ``silent`` or ``died``."""
@@ -51,7 +55,7 @@ class ChildProcess:
         self,
         arguments: list[str],
         stdin: bytes = b"",
-        on_answer: Callable[[dict[str, Any]], None] = lambda _answer: None,
+        on_answer: OnAnswer = lambda _answer: None,
     ) -> dict[str, Any]:
         """The child's last answer; each is shown to ``on_answer``.
 
@@ -59,25 +63,19 @@ class ChildProcess:
             ChildError: it failed, died or fell silent.
             StorageError: the system cannot start it or talk to it.
         """
-        last: dict[str, Any] = {}
-        said = _Said()
-        with storage_errors("run", Path(sys.executable)), ExitStack() as ending:
-            child = self._started(arguments)
-            ending.enter_context(child)
-            # It comes before Popen's own end, which waits for a child that has all its time.
-            ending.callback(child.kill)
-            _give(child.stdin, stdin)
-            try:
-                for last in said.answers(_lines(child.stdout, self._silence_s)):
-                    on_answer(last)
-                child.wait(self._silence_s)
-            except (TimeoutError, subprocess.TimeoutExpired) as problem:
-                raise _silent(self._silence_s) from problem
-        if "error" in last:
-            raise ChildError(last["error"], last["detail"])
-        if child.returncode:
-            raise ChildError("died", said.end(child.returncode))
-        return last
+        with self.asked(arguments, stdin) as answer:
+            return answer(on_answer)
+
+    @contextmanager
+    def asked(self, arguments: list[str], stdin: bytes = b"") -> Iterator[Answer]:
+        """A child that works from now on, beside the caller; it is gone when the context ends.
+
+        What is given waits for its last answer and raises as ``ask`` does.
+        """
+        with self._running(arguments) as child:
+            with storage_errors("run", Path(sys.executable)):
+                _give(child.stdin, stdin)
+            yield lambda on_answer: _last_answer(child, self._silence_s, on_answer)
 
     @contextmanager
     def conversation(self, arguments: list[str]) -> Iterator[Conversation]:
@@ -90,14 +88,20 @@ class ChildProcess:
             ChildError: it failed, died or fell silent.
             StorageError: the system cannot start it or talk to it.
         """
+        with self._running(arguments) as child:
+            talk = Conversation(child, self._silence_s)
+            yield talk
+            talk.end()
+
+    @contextmanager
+    def _running(self, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         with ExitStack() as ending:
             with storage_errors("run", Path(sys.executable)):
                 child = self._started(arguments)
             ending.enter_context(child)
+            # It comes before Popen's own end, which waits for a child that has all its time.
             ending.callback(child.kill)
-            talk = Conversation(child, self._silence_s)
-            yield talk
-            talk.end()
+            yield child
 
     def _started(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         # -P keeps the folder the child stands in off its import path.
@@ -131,7 +135,7 @@ class Conversation:
         self,
         head: dict[str, Any],
         payloads: Sequence[bytes] = (),
-        on_answer: Callable[[dict[str, Any]], None] = lambda _answer: None,
+        on_answer: OnAnswer = lambda _answer: None,
     ) -> dict[str, Any]:
         """The last answer to this request; each one before it is shown to ``on_answer``.
 
@@ -190,6 +194,25 @@ class _Said:
         words = shown(" / ".join(self._words)) if self._words else "no word"
         told = f"the process that opened it ended with {how} and {words}"
         return f"{told}; damaged, or out of memory"
+
+
+def _last_answer(
+    child: subprocess.Popen[bytes], silence_s: float, on_answer: OnAnswer
+) -> dict[str, Any]:
+    last: dict[str, Any] = {}
+    said = _Said()
+    with storage_errors("run", Path(sys.executable)):
+        try:
+            for last in said.answers(_lines(child.stdout, silence_s)):
+                on_answer(last)
+            status = child.wait(silence_s)
+        except (TimeoutError, subprocess.TimeoutExpired) as problem:
+            raise _silent(silence_s) from problem
+    if "error" in last:
+        raise ChildError(last["error"], last["detail"])
+    if status:
+        raise ChildError("died", said.end(status))
+    return last
 
 
 def _silent(silence_s: float) -> ChildError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from training_service.adapters.child_process import ChildError, ChildProcess
 from training_service.errors import DependencyError, Fault, SafetyError, TrainError
@@ -24,16 +27,26 @@ class VersionProcess:
         """Kill a process that says nothing for ``silence_s``, which must suffice for a model."""
         self._child = ChildProcess("version_child", silence_s, _OFFLINE)
 
-    def faults(self, folder: Path, rows: int | None) -> tuple[Fault, ...]:
-        """What is wrong with the version in ``folder``; see ``ports.VersionProbe``."""
+    @contextmanager
+    def loading(self, folder: Path, rows: int | None) -> Iterator[Callable[[], tuple[Fault, ...]]]:
+        """Begin to load the version in ``folder``; see ``ports.VersionProbe``."""
         counted = "-" if rows is None else str(rows)
-        try:
-            found = self._child.ask([str(folder.resolve()), counted])["faults"]
-        except ChildError as problem:
-            known: dict[str, type[TrainError]] = {
-                each.reason: each for each in (DependencyError, SafetyError)
-            }
-            if problem.error in known:
-                raise known[problem.error](f"the load check failed: {problem}") from problem
-            return (Fault("load check", " ".join(str(problem).split())),)
-        return tuple(Fault(where, " ".join(text.split())) for where, text in found)
+        with self._child.asked([str(folder.resolve()), counted]) as answer:
+            yield lambda: _faults(lambda: answer(_nothing))
+
+
+def _nothing(_answer: dict[str, Any]) -> None:
+    """An answer on the way only shows that the child is alive."""
+
+
+def _faults(ask: Callable[[], dict[str, Any]]) -> tuple[Fault, ...]:
+    try:
+        found = ask()["faults"]
+    except ChildError as problem:
+        known: dict[str, type[TrainError]] = {
+            each.reason: each for each in (DependencyError, SafetyError)
+        }
+        if problem.error in known:
+            raise known[problem.error](f"the load check failed: {problem}") from problem
+        return (Fault("load check", " ".join(str(problem).split())),)
+    return tuple(Fault(where, " ".join(text.split())) for where, text in found)

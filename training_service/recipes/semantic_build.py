@@ -120,17 +120,17 @@ class SemanticBuild:
             with steps.step("files"):
                 ships = as_served(ships, built)
                 parts.files(material, ships, judged, reuse)
-            scorecard = self._scorecard(judged, material, ships, past.served, reuse)
-            check(len(texts.meta))
+            found = Findings(ground.fidelity, built.choice)
+            scorecard, evidence = None, None
+            with check(len(texts.meta)):
+                if judged is not None:
+                    scorecard = self._scorecard(judged, material, ships, past.served, reuse)
+                    evidence = judged.evidence(found.noted(scorecard), inputs)
+                    scorecard = _reminding(found.noted(scorecard), inputs, past.served, evidence)
             caches: dict[str, Any] = {}
             if collection is not None:
                 with steps.step("chroma"):
                     caches = _stored(collection, built)
-        found = Findings(ground.fidelity, built.choice)
-        evidence = None
-        if judged is not None and scorecard is not None:
-            evidence = judged.evidence(found.noted(scorecard), inputs)
-            scorecard = _reminding(found.noted(scorecard), inputs, past.served, evidence)
         return Candidate(
             scorecard=scorecard,
             evidence=evidence,
@@ -210,15 +210,13 @@ class SemanticBuild:
 
     def _scorecard(
         self,
-        judged: Judgement | None,
+        judged: Judgement,
         material: Material,
         ships: Matcher,
         served: Served | None,
         reuse: Reuse,
-    ) -> Scorecard | None:
+    ) -> Scorecard:
         """What was ``judged``, with replay and the cases, asked of both sides as they serve."""
-        if judged is None:
-            return None
         scorecard = with_replay(judged.scorecard(), replay(material, ships))
         cases = reuse.inputs.cases.cases
         if not cases:

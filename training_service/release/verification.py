@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from training_service.domain.model import (
 )
 from training_service.domain.release import Manifest
 from training_service.errors import ArtifactError, Fault
-from training_service.ports import VectorStores, VersionProbe
+from training_service.ports import Steps, VectorStores, VersionProbe
 from training_service.release.durable import read_json
 from training_service.release.file_records import MANIFEST_FILE
 from training_service.release.tree_check import TreeReport, look
@@ -126,7 +127,10 @@ class Verification:
     def _content_faults(self, path: Path, manifest: Manifest) -> list[Fault]:
         faults = list(_model_faults(path / MODEL_FOLDER, manifest))
         cache = manifest.caches.get(CHROMA_FOLDER)
-        return faults or list(self._probe.faults(path, cache["count"] if cache else None))
+        if faults:
+            return faults
+        with self._probe.loading(path, cache["count"] if cache else None) as found:
+            return list(found())
 
     def _store_faults(self, path: Path, manifest: Manifest, tree: TreeReport) -> list[Fault]:
         """What is wrong with the content; where one file has other bytes, it is that file."""
@@ -142,16 +146,20 @@ def _store_fault(fault: Fault) -> Fault:
     return Fault(fault.where, f"vector store damaged: {fault.problem}")
 
 
-def require_loadable(probe: VersionProbe, staging: Path, rows: int) -> None:
-    """Refuse staged ``rows`` that a fresh process cannot load, or that answer otherwise there.
+@contextmanager
+def must_load(probe: VersionProbe, steps: Steps, staging: Path, rows: int) -> Iterator[None]:
+    """Beside the caller, a fresh process loads staged ``rows`` and answers as they were built to.
 
-    The vector store is not opened: the build reads it back. ArtifactError with every fault, and
-    what ``VersionProbe.faults`` raises.
+    The step ``check`` is the wait for it. The vector store is not opened: the build reads it back.
+    ArtifactError with every fault at the end, and what ``VersionProbe.loading`` raises.
     """
-    faults = probe.faults(staging, rows)
-    if faults:
-        what = "the new version does not load, or does not answer, as it was built"
-        raise ArtifactError(what, hint="nothing was published; run again", faults=faults)
+    with probe.loading(staging, rows) as loaded:
+        yield
+        with steps.step("check"):
+            faults = loaded()
+            if faults:
+                what = "the new version does not load, or does not answer, as it was built"
+                raise ArtifactError(what, hint="nothing was published; run again", faults=faults)
 
 
 def _model_faults(model_dir: Path, manifest: Manifest) -> Iterator[Fault]:

@@ -97,3 +97,22 @@ def test_a_silent_child_is_given_up(waiting: Path, monkeypatch: pytest.MonkeyPat
         ChildProcess("version_child", 3).ask([str(waiting), "-"])
     assert caught.value.error == "silent"
     assert readers(waiting) == []
+
+
+def test_a_child_that_nobody_waits_for_is_ended(
+    waiting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It works beside its caller, and does not outlive what the caller does meanwhile."""
+    monkeypatch.syspath_prepend(waiting)
+
+    def fail_meanwhile() -> None:
+        give_up_s = time.monotonic() + PATIENCE_S
+        with ChildProcess("version_child", 60).asked([str(waiting), "-"]):
+            while not readers(waiting):
+                assert time.monotonic() < give_up_s
+                time.sleep(0.01)
+            raise LookupError("meanwhile")
+
+    with pytest.raises(LookupError, match="meanwhile"):
+        fail_meanwhile()
+    assert readers(waiting) == []

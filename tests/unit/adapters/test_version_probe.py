@@ -18,7 +18,7 @@ from training_service.adapters.faiss_index import FaissIndex
 from training_service.adapters.version_probe import VersionProcess
 from training_service.domain.index_meta import read_meta
 from training_service.domain.vectors import Vectors
-from training_service.errors import SafetyError
+from training_service.errors import Fault, SafetyError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,11 +41,17 @@ def rows_of(version: Path) -> int:
     return len(read_meta(version / "meta.json"))
 
 
+def faults_of(version: Path, rows: int | None, silence_s: float = 120.0) -> tuple[Fault, ...]:
+    """What a fresh process finds wrong with the version."""
+    with VersionProcess(silence_s).loading(version, rows) as faults:
+        return faults()
+
+
 def test_a_version_as_it_was_built_is_whole(version: Path) -> None:
     """Nothing is found, with and without a count to compare with, and nothing is written."""
     before = {path: path.stat().st_mtime_ns for path in version.rglob("*")}
-    assert VersionProcess().faults(version, rows_of(version)) == ()
-    assert VersionProcess().faults(version, None) == ()
+    assert faults_of(version, rows_of(version)) == ()
+    assert faults_of(version, None) == ()
     assert {path: path.stat().st_mtime_ns for path in version.rglob("*")} == before
 
 
@@ -127,13 +133,13 @@ def test_what_does_not_load_or_answer_as_built_is_found(version: Path, name: str
     """Each kind of damage is a fault that names its place, though the files can be read."""
     damage, where, told = DAMAGES[name]
     damage(version)
-    faults = VersionProcess().faults(version, 544)
+    faults = faults_of(version, 544)
     assert any(fault.where.startswith(where) and told in fault.problem for fault in faults)
 
 
 def test_another_count_than_the_manifest_says_is_found(version: Path) -> None:
     """The rows are counted against what the manifest says of them."""
-    (fault,) = VersionProcess().faults(version, 7)
+    (fault,) = faults_of(version, 7)
     assert fault.where == "meta.json"
     assert fault.problem == f"has {rows_of(version)} rows, the manifest counts 7"
 
@@ -142,10 +148,10 @@ def test_a_model_that_could_run_code_is_refused(version: Path) -> None:
     """A pickle beside the model stops the check as a refusal, before anything is opened."""
     (version / "model" / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(SafetyError, match="is refused, nothing of it was opened"):
-        VersionProcess().faults(version, None)
+        faults_of(version, None)
 
 
 def test_a_process_that_falls_silent_is_a_fault(version: Path) -> None:
     """A check that does not come to an end in time says so."""
-    (fault,) = VersionProcess(silence_s=0.01).faults(version, None)
+    (fault,) = faults_of(version, None, silence_s=0.01)
     assert (fault.where, fault.problem) == ("load check", "no answer for 0.01 s")
