@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,8 +28,8 @@ _NOTHING: Mapping[str, str] = {}
 _NO_HOME = "/nonexistent"
 
 OnAnswer = Callable[[dict[str, Any]], None]
-Answer = Callable[[OnAnswer], dict[str, Any]]
-"""Waits for the last answer of a child; each one before it is shown to what it is given."""
+Answer = Callable[..., dict[str, Any]]
+"""Waits for the last answer of a child; it may be given an ``OnAnswer`` for those before it."""
 
 
 class ChildError(Exception):
@@ -75,7 +76,7 @@ class ChildProcess:
         with self._running(arguments) as child:
             with storage_errors("run", Path(sys.executable)):
                 _give(child.stdin, stdin)
-            yield lambda on_answer: _last_answer(child, self._silence_s, on_answer)
+            yield partial(_last_answer, child, self._silence_s)
 
     @contextmanager
     def conversation(self, arguments: list[str]) -> Iterator[Conversation]:
@@ -197,7 +198,9 @@ class _Said:
 
 
 def _last_answer(
-    child: subprocess.Popen[bytes], silence_s: float, on_answer: OnAnswer
+    child: subprocess.Popen[bytes],
+    silence_s: float,
+    on_answer: OnAnswer = lambda _answer: None,
 ) -> dict[str, Any]:
     last: dict[str, Any] = {}
     said = _Said()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from training_service.adapters.child_process import ChildError, ChildProcess
+from training_service.adapters.child_process import Answer, ChildError, ChildProcess
 from training_service.errors import DependencyError, Fault, SafetyError, TrainError
 
 # What a run in a service may not do either: fetch a model, or tell anybody of it.
@@ -32,16 +32,12 @@ class VersionProcess:
         """Begin to load the version in ``folder``; see ``ports.VersionProbe``."""
         counted = "-" if rows is None else str(rows)
         with self._child.asked([str(folder.resolve()), counted]) as answer:
-            yield lambda: _faults(lambda: answer(_nothing))
+            yield partial(_faults, answer)
 
 
-def _nothing(_answer: dict[str, Any]) -> None:
-    """An answer on the way only shows that the child is alive."""
-
-
-def _faults(ask: Callable[[], dict[str, Any]]) -> tuple[Fault, ...]:
+def _faults(answer: Answer) -> tuple[Fault, ...]:
     try:
-        found = ask()["faults"]
+        found = answer()["faults"]
     except ChildError as problem:
         known: dict[str, type[TrainError]] = {
             each.reason: each for each in (DependencyError, SafetyError)
