@@ -16,9 +16,9 @@ from training_service.adapters.encoders.cache import CachedEncoder
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.adapters.encoders.loading import EncoderLoader, open_encoder, read_choice
 from training_service.adapters.encoders.openvino import capabilities, openvino_encoder
+from training_service.domain.digest import file_sha256
 from training_service.domain.model import INT8_FILE, ONNX_FILE, Runtime
 from training_service.errors import DependencyError
-from training_service.fit.export_cache import file_sha256
 from training_service.ports import Encoder
 
 TEXTS = ["software engineer", "Senior Software Engineer", "registered nurse", "x", "日本語"]

@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from training_service.domain.digest import sha256_of
+from training_service.domain.digest import file_sha256
 from training_service.domain.model import ResolvedModel
 from training_service.errors import ArtifactError, DependencyError, UsageError, shown
 
@@ -138,8 +138,7 @@ def _packaged(name: str) -> ResolvedModel | None:
     folder = Path(spec.origin).parent / "model"
     weights = folder / "model.safetensors"
     try:
-        with weights.open("rb") as file:
-            found = sha256_of(file)
+        found = file_sha256(weights)
     except OSError as error:
         found = f"no readable file ({error.strerror})"
     if found != PACKAGED_SHA256:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training_service.adapters.encoders.loading import open_encoder
-from training_service.domain.digest import sha256_of
+from training_service.domain.digest import file_sha256
 from training_service.domain.vectors import Matrix
 from training_service.errors import ArtifactError, TrainError
 
@@ -163,9 +163,4 @@ class ShardFiller:
 def folder_digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file below ``folder`` by its relative POSIX name."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return sha256_of(file)
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training_service.domain.digest import file_sha256
 from training_service.errors import ArtifactError, StorageError
-from training_service.fit.export_cache import file_sha256
 from training_service.fit.tuning import TuningPlan, TuningSettings, TuningTexts
 from training_service.match.linear_head import LinearHead
 from training_service.release.durable import read_json, write_json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from io import BufferedReader
+from pathlib import Path
 
 PART_BYTES = 4 << 20
 """A thread that hashes waits up to 5 ms for the interpreter before each part: few, large ones."""
@@ -16,3 +17,9 @@ def sha256_of(file: BufferedReader) -> str:
     while count := file.readinto(part):
         digest.update(part[:count])
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The hex digest of a file's bytes; raises OSError."""
+    with path.open("rb") as file:
+        return sha256_of(file)

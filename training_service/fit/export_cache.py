@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from training_service.domain.digest import sha256_of
+from training_service.domain.digest import file_sha256
 from training_service.domain.model import EncoderChoice, Precision
 from training_service.domain.plain_json import parse_plain
 from training_service.errors import ArtifactError, StorageError
@@ -93,9 +93,3 @@ class ExportCache:
         target.unlink(missing_ok=True)
         self._place(entry / _ONNX, target)
         return True
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return sha256_of(file)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from training_service.domain.digest import file_sha256
 from training_service.domain.inert_files import MODULES_FILE, code_problem, module_faults
 from training_service.domain.model import BASE_CARD_FILE, CARD_FILE, ResolvedModel
 from training_service.errors import ArtifactError, Fault, SafetyError, StorageError, shown
-from training_service.fit.export_cache import file_sha256
 
 _COPIED = frozenset({".json", ".txt", ".safetensors", ".md", ".model"})
 _OTHER_RUNTIMES = frozenset({"onnx", "openvino"})

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 
+from training_service.domain.digest import file_sha256
 from training_service.domain.model import (
     ENCODER_FILE,
     HASHING_FILE,
@@ -23,7 +24,7 @@ from training_service.domain.model import (
 )
 from training_service.domain.plain_json import parse_plain
 from training_service.errors import ArtifactError, StorageError
-from training_service.fit.export_cache import ExportCache, PlaceFile, file_sha256
+from training_service.fit.export_cache import ExportCache, PlaceFile
 from training_service.fit.footprint import ModelFootprint, hidden_size
 from training_service.fit.model_folder import copy_model_folder, model_digests, model_size
 from training_service.fit.onnx_forms import OnnxForms, require_exported

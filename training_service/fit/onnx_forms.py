@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from training_service.domain.digest import file_sha256
 from training_service.domain.model import (
     INT8_FILE,
     ONNX_FILE,
@@ -15,7 +16,7 @@ from training_service.domain.model import (
     Runtime,
 )
 from training_service.errors import ArtifactError, StorageError, TrainError
-from training_service.fit.export_cache import ExportCache, file_sha256
+from training_service.fit.export_cache import ExportCache
 from training_service.ports import EncoderBackend
 
 MIN_COSINE = 0.9999
