@@ -13,7 +13,6 @@ from training_service.adapters.matcher_files import assembled
 from training_service.domain.evidence import EVIDENCE_FILE
 from training_service.domain.file_names import INDEX_FILE, META_FILE, MODEL_FOLDER
 from training_service.domain.index_meta import read_meta
-from training_service.domain.records import normalise
 from training_service.errors import ArtifactError
 from training_service.match.explain import Made
 from training_service.match.heard import Doubts
@@ -44,5 +43,4 @@ def _doubts(folder: Path) -> Doubts:
     """The likely slips that the judgement of the version found; none where it was not judged."""
     if not (folder / EVIDENCE_FILE).is_file():
         return {}
-    slips = read_evidence(folder).slips
-    return {(normalise(each.query), each.key, each.correct): each.doubt for each in slips}
+    return {each.answer: each.doubt for each in read_evidence(folder).slips}

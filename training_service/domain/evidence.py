@@ -12,6 +12,7 @@ from typing import Literal
 
 from training_service.domain.cases import CaseResult
 from training_service.domain.judgement import CurvePoint, Decision, Interval
+from training_service.domain.records import normalise
 
 EVIDENCE_FILE = "evidence.json"
 
@@ -85,6 +86,11 @@ class Slip:
     doubt: float
     preferred: str
     line: int = 0
+
+    @property
+    def answer(self) -> tuple[str, str, bool]:
+        """The query group, the concept and the verdict: what makes two answers the same."""
+        return normalise(self.query), self.key, self.correct
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from training_service.domain.evidence import Slip
-from training_service.domain.records import FeedbackRow, LabelledQuery, normalise
+from training_service.domain.records import FeedbackRow, LabelledQuery
 from training_service.judge.calibration_rows import CalibrationRows, Numbers
 from training_service.match.confidence import Figures
 
@@ -59,8 +59,4 @@ def find_slips(
 def standing_slips(slips: Iterable[Slip], rows: Iterable[FeedbackRow]) -> tuple[Slip, ...]:
     """Those of ``slips`` that stand in the feedback of today, with their lines there."""
     lines = {(row.group, row.key, row.correct): row.line for row in rows}
-    return tuple(
-        replace(slip, line=lines[answer])
-        for slip in slips
-        if (answer := (normalise(slip.query), slip.key, slip.correct)) in lines
-    )
+    return tuple(replace(slip, line=lines[slip.answer]) for slip in slips if slip.answer in lines)
