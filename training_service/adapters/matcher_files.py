@@ -34,7 +34,7 @@ from training_service.match.linear_head import LinearHead
 from training_service.match.matcher import Matcher, gathered
 from training_service.match.memory import ReviewedAnswers
 from training_service.match.ngrams import BUCKETS
-from training_service.match.parameters import parameters_from_json
+from training_service.match.parameters import MatcherParameters, parameters_from_json
 from training_service.match.pool import ConceptPool, Numbers, Pool, concept_numbers
 from training_service.match.searched_pool import SearchedPool
 from training_service.ports import Encoder
@@ -43,6 +43,7 @@ from training_service.release.durable import read_json, write_bytes, write_json
 _PACKAGES = ("onnxruntime", "safetensors.numpy", "tokenizers")
 
 Keep = Callable[[IndexRow], bool]
+Mask = npt.NDArray[np.bool_]
 
 _ARRAYS = {"idf": np.float32, "data": np.float32, "indices": np.int32, "indptr": np.int64}
 
@@ -137,9 +138,10 @@ def assembled(
             f"{folder}: the model gives vectors of {encoder.dimension}, "
             f"the index holds {meta.dimension}"
         )
-    matcher = _kept(folder, meta, index, encoder, keep)
     path = folder / THRESHOLDS_FILE
     parameters = parameters_from_json(read_json(path), str(path))
+    is_kept = np.fromiter(map(keep, meta.rows), np.bool_, len(meta))
+    matcher = _kept(folder, meta, index, encoder, (is_kept, _counted(meta, parameters)))
     foreign = parameters.confidence.foreign if parameters.confidence else None
     if foreign is not None and len(foreign.weights) != meta.dimension:
         found = f"found {len(foreign.weights)} weights, expected {meta.dimension}"
@@ -147,8 +149,15 @@ def assembled(
     head = None
     if parameters.weights.learned:
         shape = (len(matcher.concepts), meta.dimension)
-        head = read_head(folder, shape, judged=len(matcher.pool) < len(meta))
+        head = read_head(folder, shape, judged=not is_kept.all())
     return replace(matcher, parameters=parameters, memory=_memory(folder), head=head)
+
+
+def _counted(meta: IndexMeta, parameters: MatcherParameters) -> Mask:
+    """Which rows (n,) a query is compared with, and the stored profiles are of."""
+    if parameters.answers:
+        return np.ones(len(meta), dtype=np.bool_)
+    return np.fromiter((row.kind == "synonym" for row in meta.rows), np.bool_, len(meta))
 
 
 def _kept(
@@ -156,13 +165,13 @@ def _kept(
     meta: IndexMeta,
     index: FaissIndex,
     encoder: Encoder,
-    keep: Callable[[IndexRow], bool],
+    masks: tuple[Mask, Mask],
 ) -> Matcher:
-    """The matcher of the rows to ``keep``, with the stored profiles of what keeps all its rows."""
-    is_kept = np.fromiter((keep(row) for row in meta.rows), np.bool_, len(meta.rows))
-    places = np.flatnonzero(is_kept)
+    """The matcher of the rows that are kept and count, with stored profiles where all are kept."""
+    is_kept, counts = masks
+    places = np.flatnonzero(is_kept & counts)
     rows = [meta.rows[i] for i in places]
-    left_out = [meta.rows[i] for i in np.flatnonzero(~is_kept)]
+    left_out = [meta.rows[i] for i in np.flatnonzero(~is_kept & counts)]
     pool = _pool(rows, index, places)
     concepts = len({row.key for row in meta.rows})
     if len(pool.concepts) < concepts or any(row.kind == "synonym" for row in left_out):

@@ -22,8 +22,8 @@ class Tried:
     """A learner on queries that it had not seen, the same for all learners.
 
     ``right`` (n,) tells of the confirmed ones whether its first concept is; ``surprise`` (q,) of
-    all how improbable what reviewers want was, as a negative logarithm. ``is_floor`` marks what
-    ships whatever a simpler one does: confirmed answers are always taken into the index.
+    all how improbable what reviewers want was, as a negative logarithm. One that ``is_favoured``
+    need not beat a simpler one, it must only not be beaten. What cannot ``ship`` is compared with.
     """
 
     name: str
@@ -31,7 +31,8 @@ class Tried:
     right: Flags
     surprise: Figures
     seconds: float = 0.0
-    is_floor: bool = False
+    is_favoured: bool = False
+    can_ship: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,17 @@ def choose(tried: Sequence[Tried]) -> Ladder:
     best = tried[0]
     met: list[tuple[Tried, Tried | None]] = []
     for each in tried:
-        beaten = best if each is not best else None
-        met.append((each, beaten))
-        if beaten is None or each.is_floor or _beats(each, beaten):
+        against = best if met else None
+        met.append((each, against))
+        if against is None or _follows(each, against):
             best = each
     return Ladder(best.name, tuple(_rung(*pair, is_shipped=pair[0] is best) for pair in met))
+
+
+def _follows(each: Tried, best: Tried) -> bool:
+    """Whether ``each`` takes the place of the ``best`` simpler one."""
+    is_unbeaten = each.is_favoured and not _beats(best, each)
+    return not best.can_ship or is_unbeaten or _beats(each, best)
 
 
 def _flips(new: Tried, old: Tried) -> tuple[int, int]:
@@ -91,8 +98,10 @@ def _rung(each: Tried, against: Tried | None, *, is_shipped: bool) -> Rung:
     why = f"does not beat {against.name} by more than chance" if against else ""
     if is_shipped:
         state, why = "shipped", "no richer one beats it by more than chance"
-    elif against is None or each.is_floor or _beats(each, against):
+    elif against is None or _follows(each, against):
         state, why = "outdone", "a richer one ships"
+    elif _beats(against, each):
+        why = f"is beaten by {against.name}, which is simpler"
     return Rung(
         name=each.name,
         what=each.what,

@@ -15,7 +15,7 @@ from training_service.judge.labels import Flags
 from training_service.judge.logistic_fit import fit_line
 from training_service.judge.weight_fit import Weights, fit_weights
 from training_service.match.confidence import Confidence, Figures, Line, logistic, logit, shares
-from training_service.match.parameters import MatcherParameters, PartWeights
+from training_service.match.parameters import PARTS, MatcherParameters, PartWeights
 
 Fit = Callable[[Matrix, Flags, Flags], Weights]
 """Parts, confirmed and rejected candidates -> weights."""
@@ -184,7 +184,8 @@ def _ranked(logits: Figures) -> tuple[Figures, Numbers]:
 
 def _weights(fitted: Weights) -> PartWeights:
     rest = [round(float(share), 4) for share in fitted[1:] / fitted.sum()]
-    return PartWeights(max(0.0, round(1 - sum(rest), 4)), *rest)
+    absent = [0.0] * (len(PARTS) - len(fitted))
+    return PartWeights(max(0.0, round(1 - sum(rest), 4)), *rest, *absent)
 
 
 def _rounded(line: Line) -> Line:

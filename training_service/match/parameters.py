@@ -56,7 +56,9 @@ class MatcherParameters:
 
     Either ``thresholds``, the documented defaults, or a ``confidence`` fitted to feedback decides.
     ``queries`` is the number of feedback queries behind the figures, ``target_precision`` what was
-    asked for, ``curve`` precision against coverage, its scores probabilities.
+    asked for, ``curve`` precision against coverage, its scores probabilities. Without ``answers``
+    queries are compared with the texts of the canonical data alone: what reviewers confirmed is
+    remembered word for word, but says nothing of other queries.
     """
 
     weights: PartWeights = field(default_factory=PartWeights)
@@ -65,6 +67,7 @@ class MatcherParameters:
     queries: int = 0
     target_precision: float = 0.95
     curve: tuple[CurvePoint, ...] = ()
+    answers: bool = True
 
     @property
     def source(self) -> str:
@@ -117,7 +120,10 @@ def parameters_from_json(document: object, where: str) -> MatcherParameters:
     if type(version) is not int or version != _SCHEMA:
         raise ArtifactError(f"{where}: schema_version {shown(version)}, expected {_SCHEMA}")
     source = body.pop("source", None)
+    body = {"answers": True, **body}  # earlier versions knew nothing else
     found = _fields(body, MatcherParameters, where)
+    if not isinstance(found["answers"], bool):
+        raise ArtifactError(f"{where}: answers is {shown(found['answers'])}, expected a boolean")
     read = MatcherParameters(
         weights=_weights(found["weights"], f"{where}: weights"),
         thresholds=_thresholds(found["thresholds"], f"{where}: thresholds"),
@@ -125,6 +131,7 @@ def parameters_from_json(document: object, where: str) -> MatcherParameters:
         queries=_count(found["queries"], f"{where}: queries"),
         target_precision=_number(found["target_precision"], (0, 1), f"{where}: target_precision"),
         curve=_curve(found["curve"], f"{where}: curve"),
+        answers=found["answers"],
     )
     if source != read.source or (read.thresholds is None) == (read.confidence is None):
         expected = "defaults with thresholds, or calibrated with a confidence"

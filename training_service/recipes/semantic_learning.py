@@ -67,7 +67,7 @@ def climb(material: Material) -> tuple[Learned, Learner | None]:
 def challenger(material: Material, learned: Learned) -> Matcher:
     """What has seen the learning side alone, with what was ``learned`` from it."""
     knows = is_learned(material.inputs)
-    found = replace(material.knowing(knows), parameters=learned.parameters)
+    found = material.deciding(learned.parameters, knows)
     if learned.heads is not None:
         return replace(found, head=learned.heads[1])
     return _with_head(material, found, knows)
@@ -75,7 +75,7 @@ def challenger(material: Material, learned: Learned) -> Matcher:
 
 def shipped(material: Material, learned: Learned) -> Matcher:
     """What knows every answer, with what was ``learned`` from one side."""
-    found = replace(material.shipped, parameters=learned.parameters)
+    found = material.shipped(learned.parameters)
     if learned.heads is not None:
         return replace(found, head=learned.heads[0])
     return _with_head(material, found, lambda _group: True)
@@ -137,10 +137,13 @@ class _Climb:
         began_s = time.monotonic()
         answers = self._scored(partial(headed if has_head else _answered, self.material))
         head_s = time.monotonic() - began_s
+        # In other forms the answers are in the index, whatever they do to the figures.
+        apart = self.material.inputs.options.index_form == "synonyms"
+        alone = Learner("pooled", _POOLED, canonical, pooled_s, answers=False, can_ship=apart)
         steps = [
-            Learner("literal", _LITERAL, canonical.first_part()),
-            Learner("pooled", _POOLED, canonical, pooled_s),
-            Learner("answers", _ANSWERS, answers.pooled(), pooled_s, is_floor=True),
+            replace(alone, name="literal", what=_LITERAL, rows=canonical.first_part(), seconds=0),
+            alone,
+            Learner("answers", _ANSWERS, answers.pooled(), pooled_s, is_favoured=True),
         ]
         if has_head:
             steps.append(Learner(HEAD, _HEADED, answers, head_s, fit_sharpness))
@@ -184,14 +187,20 @@ class _Climb:
 
 @dataclass(frozen=True)
 class Learner:
-    """A learner that scored ``rows`` and gets its weights by ``fit``."""
+    """A learner that scored ``rows`` and gets its weights by ``fit``.
+
+    Without ``answers`` it compared queries with canonical texts alone. ``is_favoured`` and
+    ``can_ship`` are those of ``judge.ladder.Tried``.
+    """
 
     name: str
     what: str
     rows: CalibrationRows
     seconds: float = 0.0
     fit: Fit = fit_weights
-    is_floor: bool = False
+    answers: bool = True
+    is_favoured: bool = False
+    can_ship: bool = True
 
     @cached_property
     def scored(self) -> CrossScored:
@@ -204,15 +213,24 @@ class Learner:
         confirmed, surprise = self.rows.gold.any(axis=1) & asked, self.scored.surprise()
         right = self.scored.unseen().right[confirmed]
         told = surprise[~np.isnan(surprise) & asked]
-        return Tried(self.name, self.what, right, told, self.seconds, is_floor=self.is_floor)
+        return Tried(
+            self.name,
+            self.what,
+            right,
+            told,
+            self.seconds,
+            is_favoured=self.is_favoured,
+            can_ship=self.can_ship,
+        )
 
     def calibrated(self, material: Material) -> MatcherParameters:
         """The parameters that its rows speak for."""
         options = material.inputs.options
-        return calibrate(
+        found = calibrate(
             self.rows,
             material.heads.concepts,
             target_precision=options.target_precision,
             min_queries=options.min_calibration_queries,
             fit=self.fit,
         )
+        return replace(found, answers=self.answers)

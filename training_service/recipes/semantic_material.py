@@ -15,6 +15,7 @@ from training_service.match.layers import AddedRows, Ground
 from training_service.match.lexical import SummedProfiles
 from training_service.match.matcher import Matcher, build_matcher, gathered
 from training_service.match.ngrams import Tokens
+from training_service.match.parameters import MatcherParameters
 from training_service.match.pool import ConceptPool
 from training_service.prepare.enricher import index_rows
 from training_service.prepare.splitter import Split, fold_of, is_held_out
@@ -31,12 +32,19 @@ class Material:
     split: Split
     vectors: TextVectors
 
-    @property
-    def shipped(self) -> Matcher:
-        """The matcher, with the default parameters, that knows every confirmed row."""
+    def shipped(self, parameters: MatcherParameters) -> Matcher:
+        """The matcher that knows every confirmed row that ``parameters`` let count."""
         rows, matrix = self.vectors.rows, self.vectors.vectors.matrix
-        parts = gathered(rows, matrix, tokens=self._tokens)
-        return Matcher(*parts, self.inputs.canonical.labels, self.vectors.encoder)
+        parts = (
+            gathered(rows, matrix, tokens=self._tokens) if parameters.answers else self._canonical
+        )
+        return Matcher(*parts, self.inputs.canonical.labels, self.vectors.encoder, parameters)
+
+    def deciding(self, parameters: MatcherParameters, knows: Callable[[str], bool]) -> Matcher:
+        """The matcher with ``parameters`` of the query groups that it ``knows``, if they count."""
+        return replace(
+            self.knowing(knows if parameters.answers else _nothing), parameters=parameters
+        )
 
     def knowing(self, knows: Callable[[str], bool]) -> Matcher:
         """The same, but of the confirmed rows of the query groups that it ``knows`` alone.
@@ -131,8 +139,7 @@ def replay(material: Material, shipped: Matcher) -> tuple[Outcome, ...]:
     sides = (*material.split.learn, *material.split.holdout)
     queries = [query for query in sides if query.gold]
     matcher = replace(
-        material.knowing(lambda _group: True),
-        parameters=shipped.parameters,
+        material.deciding(shipped.parameters, lambda _group: True),
         memory=shipped.memory,
         head=shipped.head,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from training_service.domain.canary_answers import (
     CANARIES_FILE,
@@ -12,9 +15,11 @@ from training_service.domain.canary_answers import (
     canaries_bytes,
     canary_texts,
 )
+from training_service.domain.file_names import THRESHOLDS_FILE
 from training_service.domain.index_kind import IndexChoice
 from training_service.domain.index_meta import IndexMeta
 from training_service.domain.judgement import Scorecard
+from training_service.domain.records import IndexRow
 from training_service.domain.snapshot import (
     CANONICAL_FILE,
     FEEDBACK_FILE,
@@ -27,12 +32,13 @@ from training_service.fit.index_builder import BuiltIndex, IndexBuilder
 from training_service.match.canaries import ask_canaries
 from training_service.match.files import MatcherFiles
 from training_service.match.matcher import Matcher
+from training_service.match.parameters import parameters_from_json
 from training_service.match.searched_pool import SearchedPool
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_judging import Judgement
 from training_service.recipes.semantic_material import Material
 from training_service.recipes.semantic_reuse import Reuse
-from training_service.release.durable import make_folder, write_bytes
+from training_service.release.durable import make_folder, read_json, write_bytes
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Parts:
         self, material: Material, shipped: Matcher, judged: Judgement | None, reuse: Reuse
     ) -> None:
         """Write what else ``shipped`` consists of, what it answers, and the data it is from."""
-        has_lexical = reuse.take("lexical", self.staging)
+        has_lexical = _is_of_same_rows(shipped, reuse) and reuse.take("lexical", self.staging)
         judged_head = None if judged is None else judged.head
         self.matcher_files.write(
             shipped, self.staging, judged_head=judged_head, lexical=not has_lexical
@@ -106,7 +112,21 @@ def as_served(shipped: Matcher, built: BuiltIndex) -> Matcher:
     """``shipped`` with the pool that a server will have, which asks an index that is not exact."""
     if built.index.setting.kind == "exact":
         return shipped
-    return replace(shipped, pool=SearchedPool.build(built.meta.rows, built.vectors, built.index))
+    rows: Sequence[IndexRow] = built.meta.rows
+    places = None
+    if not shipped.parameters.answers:
+        places = np.flatnonzero([row.kind == "synonym" for row in rows])
+        rows = [rows[i] for i in places.tolist()]
+    return replace(shipped, pool=SearchedPool.build(rows, built.vectors, built.index, places))
+
+
+def _is_of_same_rows(shipped: Matcher, reuse: Reuse) -> bool:
+    """Whether the basis, if it has the rows of ``shipped``, lets the same of them count."""
+    if reuse.basis is None or not reuse.may("lexical"):
+        return False
+    path = reuse.basis.path / THRESHOLDS_FILE
+    before = parameters_from_json(read_json(path), str(path))
+    return before.answers == shipped.parameters.answers
 
 
 def _canaries(inputs: Inputs, shipped: Matcher) -> tuple[CanaryAnswer, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -12,13 +14,11 @@ from training_service.judge.ladder import Ladder, Tried, choose, not_tried
 COUNT = 400
 
 
-def tried(
-    name: str, gain: float = 0.0, right: int = 200, *, spread: float = 0.5, is_floor: bool = False
-) -> Tried:
+def tried(name: str, gain: float = 0.0, right: int = 200, *, spread: float = 0.5) -> Tried:
     """A learner that is right on the first so many and less surprised by ``gain`` on average."""
     noise = np.random.default_rng(sum(name.encode())).normal(scale=spread, size=COUNT)
     surprise = 2.0 - gain + noise - noise.mean()
-    return Tried(name, f"what {name} does", np.arange(COUNT) < right, surprise, 1.234, is_floor)
+    return Tried(name, f"what {name} does", np.arange(COUNT) < right, surprise, 1.234)
 
 
 def states(ladder: Ladder) -> list[str]:
@@ -80,14 +80,25 @@ def test_each_meets_the_best_of_the_simpler_ones() -> None:
     assert states(choose(weak)) == ["outdone", "not better", "shipped"]
 
 
-def test_the_floor_ships_whatever_a_simpler_one_does() -> None:
-    """What always ships takes the place without beating, and is what richer ones must beat."""
-    rungs = [tried("pooled"), tried("answers", gain=-0.3, right=190, is_floor=True)]
+def test_what_is_favoured_ships_unless_it_is_beaten() -> None:
+    """It need not be better by more than chance, and gives way to one that is."""
+    answers = replace(tried("answers", gain=0.01), is_favoured=True)
+    even = choose([tried("pooled"), answers, tried("head", gain=0.02)])
+    assert (even.chosen, states(even)) == ("answers", ["outdone", "shipped", "not better"])
+    worse = replace(tried("answers", gain=-0.3, right=190), is_favoured=True)
+    found = choose([tried("pooled"), worse, tried("head", gain=-0.1)])
+    assert (found.chosen, states(found)) == ("pooled", ["shipped", "not better", "not better"])
+    assert found.rungs[1].why == "is beaten by pooled, which is simpler"
+
+
+def test_what_cannot_ship_makes_way() -> None:
+    """What is there for comparison alone is followed by whatever comes next."""
+    before = replace(tried("pooled"), can_ship=False)
+    rungs = [before, tried("answers", gain=-0.3, right=190)]
     assert choose(rungs).chosen == "answers"
     assert choose([*rungs, tried("head", gain=-0.31)]).chosen == "answers"
     above = choose([*rungs, tried("head", gain=-0.1)])
-    assert above.chosen == "head"
-    assert (above.rungs[1].state, above.rungs[1].why) == ("outdone", "a richer one ships")
+    assert (above.chosen, above.rungs[1].why) == ("head", "a richer one ships")
 
 
 def test_twins_and_no_queries_leave_the_simplest() -> None:

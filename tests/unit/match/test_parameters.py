@@ -191,8 +191,8 @@ def test_what_is_no_number_in_range_is_refused(path: tuple[str | int, ...], key:
         (("confidence", "known", "third"), 0, "confidence: known: found ['first', 'intercept'"),
         (("confidence", "concepts"), ["baker"], "confidence: concepts is ['baker'], expected an"),
         (("confidence", "concepts"), None, "confidence: concepts is None, expected an object"),
-        (("learned",), {}, "found ['confidence', 'curve', 'learned'"),
-        (("curve",), MISSING, "found ['confidence', 'queries'"),
+        (("learned",), {}, "found ['answers', 'confidence', 'curve', 'learned'"),
+        (("curve",), MISSING, "found ['answers', 'confidence', 'queries'"),
     ],
 )
 def test_every_other_damage_is_refused(
