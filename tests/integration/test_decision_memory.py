@@ -59,3 +59,31 @@ def test_new_answers_alone_put_no_decision_in_doubt(served_noisy: World, tmp_pat
     world = copy_of(served_noisy, tmp_path / "world")
     world.write_feedback(noisy()[1][:-3])
     assert looks(world) == []
+
+
+def test_the_decisions_that_a_run_counts_can_be_listed_afterwards(
+    served_noisy: World, tmp_path: Path
+) -> None:
+    """Compared with the version before, the check lists as many as the run told of, and why."""
+    world = copy_of(served_noisy, tmp_path / "world")
+    known, said = noisy()
+    other = next(key for key in known if key != said[0].key)
+    world.write_canonical({**known, other: [*known[other], said[0].query]})
+    (note,) = looks(world, "--force", "--reason", "the vocabulary is given")
+    before = str(served_noisy.latest)
+    assert world.latest != before
+    assert f"`train feedback check --against {before}` lists them" in note
+    check = world.train("feedback", "check", "--against", before, "--json").document
+    counted = re.search(r"(\d+) deserve another look", note)
+    assert counted is not None
+    assert len(check["decisions"]["again"]) == int(counted[1])
+    assert check["slips"] == []
+    now = world.train("feedback", "check", "--json").document
+    assert now["decisions"]["again"] == []
+
+
+def test_a_check_against_no_version_is_refused(served_noisy: World) -> None:
+    """A name that no version has is an error, not a comparison left out."""
+    done = served_noisy.train("feedback", "check", "--against", "v20010101")
+    assert done.code == 2
+    assert "v20010101" in done.error_lines[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from training_service.domain.records import Canonical, CanonicalEntry, Feedback, FeedbackRow
     from training_service.ingest.feedback_check import FeedbackCheck, Quarantined
     from training_service.ingest.feedback_processor import FeedbackRules, Reading
+    from training_service.release.version_manager import VersionManager
     from training_service.settings import TrainingConfig
 
 _COLUMNS = ("line", "reason", "query_key", "matched_key", "correct", "timestamp", "reviewer")
@@ -28,12 +29,17 @@ _COLUMNS = ("line", "reason", "query_key", "matched_key", "correct", "timestamp"
 
 @dataclass(frozen=True)
 class Served:
-    """What the version in service was made from, and the answers its judgement doubted."""
+    """What the version that is compared with was made from, and what was doubted since.
+
+    The judgement of the version in service doubted some answers. They are ``slips`` where that is
+    the one that is compared with, else ``first`` has by query what it would give instead.
+    """
 
     version: str
     entries: tuple[CanonicalEntry, ...]
     decisions: tuple[FeedbackRow, ...]
     slips: tuple[Slip, ...]
+    first: Mapping[str, str]
 
 
 @command(*INPUTS, *STORE)
@@ -43,6 +49,12 @@ def check(
         Path | None,
         typer.Option(
             "--quarantine", metavar="OUT.csv", help="Write rows without a concept there."
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="VERSION", help="Compare with it, not with what serves."
         ),
     ] = None,
 ) -> None:
@@ -56,7 +68,7 @@ def check(
     canonical = _canonical(config)
     rules = _rules(config)
     reading = _reading(config, canonical, rules)
-    served = _served(frame, config)
+    served = _served(frame, config, against)
     found = _checked(reading, canonical, rules, served)
     page = _page(found, canonical, served)
     frame.answer(page.document(), *page.blocks())
@@ -100,27 +112,33 @@ def _reading(config: TrainingConfig, canonical: Canonical, rules: FeedbackRules)
     return reading
 
 
-def _served(frame: Frame, config: TrainingConfig) -> Served | None:
-    """What serves; where it cannot be read that is told, and the rest goes on without."""
-    from training_service.domain.evidence import EVIDENCE_FILE
-    from training_service.release.evidence_file import read_evidence
-    from training_service.release.version_snapshot import snapshot_canonical, snapshot_feedback
+def _served(frame: Frame, config: TrainingConfig, against: str | None) -> Served | None:
+    """What serves, or what was named; what serves and cannot be read is told, and left out."""
     from training_service.wiring import version_manager
 
     versions = version_manager(config.model_store_base)
+    if against is not None:
+        versions.require_sound(against)
     try:
-        name = versions.current()
-        if name is None:
-            return None
-        folder = versions.path(name)
-        entries = snapshot_canonical(folder)
-        decisions = snapshot_feedback(folder)
-        is_judged = (folder / EVIDENCE_FILE).is_file()
-        slips = read_evidence(folder).slips if is_judged else ()
+        now = versions.current()
+        name = against or now
+        return None if name is None else _compared(versions, name, now)
     except (TrainError, OSError) as problem:
         frame.note(f"not compared with the version in service: {problem}")
         return None
-    return Served(name, entries, decisions, slips)
+
+
+def _compared(versions: VersionManager, name: str, now: str | None) -> Served:
+    from training_service.domain.evidence import EVIDENCE_FILE
+    from training_service.release.evidence_file import read_evidence
+    from training_service.release.version_snapshot import snapshot_canonical, snapshot_feedback
+
+    folder, serving = versions.path(name), versions.path(now or name)
+    is_judged = (serving / EVIDENCE_FILE).is_file()
+    slips = read_evidence(serving).slips if is_judged else ()
+    first = {slip.query: slip.preferred for slip in slips if slip.correct}
+    told, first = (slips, {}) if name == now else ((), first)
+    return Served(name, snapshot_canonical(folder), snapshot_feedback(folder), told, first)
 
 
 def _checked(
@@ -144,7 +162,7 @@ def _page(found: FeedbackCheck, canonical: Canonical, served: Served | None) -> 
     answers = found.feedback.rows
     unresolved = {(normalise(row.query), row.key.strip()): row.line for row in found.quarantine}
     decisions = standing(served.decisions, answers, unresolved)
-    memory = remembered(decisions, served.entries, canonical.entries)
+    memory = remembered(decisions, served.entries, canonical.entries, served.first)
     return Page(found, served.version, _standing_slips(found.feedback, served.slips), memory)
 
 

@@ -52,7 +52,7 @@ class DecisionMemory:
         more = "; …" if len(self.again) > _SHOWN else ""
         held = f"decisions of {version}: {self.carried} carried over"
         rest = f"{len(self.again)} deserve another look ({doubts}): {first}{more}"
-        return (f"{held}, {rest}; `train feedback check` lists them",)
+        return (f"{held}, {rest}; `train feedback check --against {version}` lists them",)
 
 
 def remembered(

@@ -106,7 +106,7 @@ def test_the_note_counts_and_begins_the_list() -> None:
         "decisions of v20261121: 1 carried over, 5 deserve another look (5 concept removed): "
         '"q0": "Engineer" is no concept any more; "q1": '
     )
-    assert note.endswith("; …; `train feedback check` lists them")
+    assert note.endswith("; …; `train feedback check --against v20261121` lists them")
 
 
 def test_only_decisions_that_nobody_took_again_stand() -> None:
