@@ -228,7 +228,7 @@ def _heard(heard: Sequence[Heard]) -> Iterator[str | RenderableType]:
 
 
 def _slip(doubt: float) -> str:
-    return f"likely a slip, wrong with probability {doubt:.3f}"
+    return f"likely a slip, doubt {doubt:.3f}"
 
 
 def _short(text: str) -> str:

@@ -77,7 +77,7 @@ def _slip_blocks(slips: Sequence[Slip], version: str | None) -> list[str | Rende
         (str(s.line), s.query, s.key, _yes_no(s.correct), f"{s.doubt:.2f}", s.preferred)
         for s in slips
     ]
-    title = f"likely slips: {len(rows)} answers that {version} contradicts and is sure of"
+    title = f"likely slips: {len(rows)} answers that {version} contradicts"
     return _listed(title, ("line", "query", "concept", "said", "doubt", "would give"), rows)
 
 

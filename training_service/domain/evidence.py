@@ -76,8 +76,9 @@ class Rung:
 class Slip:
     """An answer of a reviewer that contradicts a confident matcher which has not learned from it.
 
-    ``doubt`` is the matcher's probability that ``correct`` is wrong; ``preferred`` is the concept
-    it would give. ``line`` is that of the feedback file, 0 where unknown.
+    ``doubt`` orders them: the share of its belief, not calibrated, that goes against ``correct``;
+    ``preferred`` is the concept it would give. ``line`` is that of the feedback file, 0 where it
+    is unknown.
     """
 
     query: str

@@ -40,6 +40,8 @@ def find_slips(
     owed = np.minimum(1.0, probable * rows.gold.sum(axis=1, keepdims=True))
     doubt = np.where(rows.gold, 1 - owed, np.where(rows.rejected, probable, 0.0))
     first = np.take_along_axis(rows.columns, picked[:, :1], axis=1)[:, 0]
+    # Who puts the confirmed concept first does not contradict, however unsure that is.
+    doubt[rows.gold & (rows.columns == first[:, None])] = 0.0
     found = []
     for i, k in zip(*np.nonzero(doubt > _DOUBT), strict=True):
         key, query = concepts[rows.columns[i, k]], queries[i]
