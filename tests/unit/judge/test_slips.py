@@ -104,6 +104,13 @@ def test_several_right_concepts_are_not_held_against_each_other() -> None:
     assert [slip.key for slip in slips_of(rows_of(parts, gold))] == ["c9"]
 
 
+def test_who_puts_the_confirmed_concept_first_does_not_contradict() -> None:
+    """Ten even concepts leave a tenth to each: the first is no slip when it was confirmed."""
+    parts = np.full((2, 10, 3), 0.5)
+    gold = np.arange(10)[None] == np.array([[0], [3]])
+    assert [(slip.query, slip.key) for slip in slips_of(rows_of(parts, gold))] == [("q1", "c3")]
+
+
 def test_the_most_doubtful_come_first() -> None:
     """Slips stand by falling doubt, equal ones by query and key."""
     rows, _ = turned(answers(600), 0.2)
