@@ -42,7 +42,10 @@ def write_table(answers: Sequence[Match], target: Path) -> None:
 
 
 def table_text(answers: Sequence[Match]) -> str:
-    """One row per candidate; a query without any keeps its row, with the decision."""
+    """One row per candidate; a query without any keeps its row.
+
+    Decision and probability are those of the first candidate: further rows leave them blank.
+    """
     made = io.StringIO()
     # Python before 3.13 does not quote a lone carriage return, and readers end the row there.
     would_split = any("\r" in answer.query for answer in answers)
@@ -56,7 +59,9 @@ def table_text(answers: Sequence[Match]) -> str:
             writer.writerow((query, "", "", "", "", answer.decision, *("" for _ in _PARTS), ""))
         for rank, each in enumerate(answer.candidates, start=1):
             parts = (_figure(each.parts.get(name)) for name in _PARTS)
-            told = (answer.decision, *parts, _figure(answer.probability if rank == 1 else None))
+            is_first = rank == 1
+            decision = answer.decision if is_first else ""
+            told = (decision, *parts, _figure(answer.probability if is_first else None))
             writer.writerow((query, rank, each.id, each.label, _figure(each.score), *told))
     return made.getvalue()
 

@@ -98,10 +98,16 @@ def test_one_row_per_candidate(store: Path, capsys: pytest.CaptureFixture[str]) 
     assert {(row["learned"], row["probability"]) for row in rows} == {("", "")}
     for row, each in zip(rows[:3], answer["candidates"], strict=True):
         assert set(each) == {"id", "label", "score", "parts"}
-        assert (row["id"], row["label"], row["decision"]) == (each["id"], each["label"], "accept")
+        assert (row["id"], row["label"]) == (each["id"], each["label"])
         figures = {"score": each["score"], **each["parts"]}
         assert {name: float(row[name]) for name in figures} == pytest.approx(figures, abs=1e-6)
     assert rows[0]["label"] == "Software Engineer"
+
+
+def test_a_decision_is_one_on_the_first_candidate(store: Path) -> None:
+    """Only rows of rank 1 have the decision: who keeps the accepted rows has no other concept."""
+    rows = parsed(matched(store, ["SWE II", "RN"], "--top", "3"))
+    assert [row["decision"] for row in rows] == ["accept", "", ""] * 2
 
 
 def test_what_was_learned_is_told(learned: Path, capsys: pytest.CaptureFixture[str]) -> None:
