@@ -14,7 +14,7 @@ from training_service.cli.frame import Frame, command
 from training_service.cli.options import STORE
 from training_service.cli.progress import progress_bars
 from training_service.cli.streams import write_text
-from training_service.errors import UsageError
+from training_service.errors import UsageError, shown
 
 if TYPE_CHECKING:
     from training_service.domain.evidence import Evidence
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
     from training_service.ports import Progress
 
 _COLUMNS = (
-    *("query_key", "matched_key", "correct", "label", "probability", "decision"),
-    *("second_key", "second_label", "count", "why"),
+    *("query_key", "matched_key", "correct", "timestamp", "reviewer"),  # those of feedback
+    *("label", "probability", "decision", "second_key", "second_label", "count", "why"),
 )
 _STOP = "as the others are as sure as the precision asked for"
 
 
 @dataclass(frozen=True)
 class _Made:
-    """The queue of a version over the queries of a file, and what it promises."""
+    """The queue of a version over the queries of a file, when it was made, what it promises."""
 
     version: str
+    moment: str
     incoming: Incoming
     queued: Sequence[Queued]
     outlook: Outlook
@@ -55,6 +56,7 @@ def review_queue(
     version: Annotated[
         str | None, typer.Option("--version", metavar="VERSION", help="Not latest, but this one.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Choose the unlabelled queries whose review teaches most, as feedback to fill in.
 
@@ -69,7 +71,8 @@ def review_queue(
 
     config = frame.settings().config
     versions = version_manager(config.model_store_base)
-    _check_output(output, input_file, versions.store)
+    if output is not None:
+        _check_output(output, input_file, versions.store, force=force)
     cells = load_query_counts(input_file, max_bytes=config.max_input_bytes)
     folder = sound_version(frame, versions, version)
     came = incoming(cells, snapshot_feedback(folder), lambda text: harmless(text) != text)
@@ -79,17 +82,20 @@ def review_queue(
     _tell(frame, made, output)
 
 
-def _check_output(output: Path | None, input_file: Path, store: Path) -> None:
+def _check_output(output: Path, input_file: Path, store: Path, *, force: bool) -> None:
+    """Refuse a place where a queue must not go; one that is there may have been filled in."""
     from training_service.cli.match_table import check_target
 
-    if output is None:
-        return
     check_target(output, store, "--out")
     if output.resolve() == input_file.resolve():
         raise UsageError("--out would replace the file of --input; name another")
+    if output.exists() and not force:
+        hint = "name another file, or replace it with --force"
+        raise UsageError(f"--out {shown(str(output))} exists and may be filled in", hint=hint)
 
 
 def _made(folder: Path, came: Incoming, top: int, done: Progress) -> _Made:
+    from training_service.adapters.clock import SystemClock
     from training_service.judge.review_outlook import outlook
     from training_service.judge.review_queue import ask, queue, shortlist
     from training_service.wiring import open_matcher
@@ -100,7 +106,8 @@ def _made(folder: Path, came: Incoming, top: int, done: Progress) -> _Made:
     queued = queue(short, matcher.encoder.encode([each.query for each in short]), top)
     told = matcher.parameters
     ahead = outlook(asked, queued, _evidence(folder), told.queries, told.target_precision)
-    return _Made(folder.name, came, queued, ahead)
+    moment = f"{SystemClock().now():%Y-%m-%dT%H:%M:%SZ}"
+    return _Made(folder.name, moment, came, queued, ahead)
 
 
 def _evidence(folder: Path) -> Evidence | None:
@@ -116,7 +123,7 @@ def _tell(frame: Frame, made: _Made, output: Path | None) -> None:
     if output is not None:
         from training_service.release.durable import write_bytes
 
-        write_bytes(output.resolve(), _csv(made.queued).encode())
+        write_bytes(output.resolve(), _csv(made).encode())
         queued = f"{len(made.queued)} queries to review, see {output}"
         frame.report({**_document(made), "output": str(output)}, queued, *lines)
     elif frame.as_json:
@@ -124,7 +131,7 @@ def _tell(frame: Frame, made: _Made, output: Path | None) -> None:
     else:
         for line in lines:
             frame.note(line)
-        write_text(_csv(made.queued))
+        write_text(_csv(made))
 
 
 def _lines(made: _Made) -> Iterable[str]:
@@ -191,13 +198,14 @@ def _record(queued: Queued) -> dict[str, Any]:
     }
 
 
-def _csv(queued: Sequence[Queued]) -> str:
+def _csv(made: _Made) -> str:
     from training_service.cli.csv_text import csv_text
 
-    return csv_text(_COLUMNS, map(_cells, queued))
+    return csv_text(_COLUMNS, (_cells(each, made.moment) for each in made.queued))
 
 
-def _cells(queued: Queued) -> tuple[str, ...]:
+def _cells(queued: Queued, moment: str) -> tuple[str, ...]:
+    """A row; its answer is younger than every one given before the queue was made."""
     from training_service.cli.csv_text import harmless
 
     asked = queued.asked
@@ -205,6 +213,8 @@ def _cells(queued: Queued) -> tuple[str, ...]:
     return (
         asked.query,
         first.id if first else "",
+        "",
+        moment,
         "",
         harmless(first.label) if first else "",
         "" if asked.probability is None else f"{asked.probability:.3f}",

@@ -15,6 +15,7 @@ from typer.main import get_command
 from tests.support.clock import FakeClock
 from tests.support.matchers import VOCABULARY, hashing_matcher, no, write_matcher, yes
 from tests.support.versions import DAY, draft, promote
+from training_service.adapters.clock import SystemClock
 from training_service.cli.errors import errors
 from training_service.cli.review_queue import review_queue
 from training_service.domain.evidence import Answered, Evidence, Ranked, Slip
@@ -32,8 +33,8 @@ QUERIES = "query,count\nSWE II,9\nnight shift,2\nlorry,4\n=1+1,3\nbread,1\nLorry
 
 def evidence() -> Evidence:
     """A judgement with one wrong answer, one that is right, and one doubtful verdict."""
-    offered = (Ranked("driver", 0.6), Ranked("baker", 0.5))
-    wrong = Answered("=van", ("baker",), (), False, False, offered, 0.7, "accept", 2)
+    offered = (Ranked("driver", 0.6), Ranked("swe", 0.5))
+    wrong = Answered("=van", ("swe",), (), False, False, offered, 0.7, "accept", 2)
     right = Answered("lorry", ("driver",), (), False, False, offered, 0.9, "accept", 1)
     return Evidence((wrong, right), slips=(Slip("lorry", "nurse", True, 0.9, "driver", 7),))
 
@@ -70,6 +71,12 @@ def run(store: Path, command: str, *arguments: str) -> int:
     return 0
 
 
+@pytest.fixture(autouse=True)
+def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every queue is made at the same moment."""
+    monkeypatch.setattr(SystemClock, "now", lambda _: FakeClock().now())
+
+
 def queued(store: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
     """What ``train review-queue`` prints for ``QUERIES``."""
     Path("in.csv").write_bytes(QUERIES.encode())
@@ -92,6 +99,20 @@ def test_wrong_answers_are_told_in_tables(store: Path, capsys: pytest.CaptureFix
     assert "likely slips of reviewers: 1 of 1" in told
     assert "=van" in told
     assert max(map(len, told.splitlines())) <= 80
+
+
+def test_a_confusion_is_told_the_way_it_went(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was meant stands under *meant* whatever its id, in the table and in JSON."""
+    assert run(store, "errors", "--by", "confusion") == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "=van" in line)
+    assert row.split() == ["1+0", "Software", "Engineer", "Truck", "Driver", "=van"]
+    assert run(store, "errors", "--by", "confusion", "--json") == 0
+    (pair,) = json.loads(capsys.readouterr().out)["confusions"]
+    assert (pair["first"]["id"], pair["second"]["id"]) == ("swe", "driver")
+    assert (pair["first_as_second"], pair["second_as_first"]) == (1, 0)
+    assert [(each["right"], each["answered"]) for each in pair["wrong"]] == [("swe", "driver")]
 
 
 def test_one_group_can_be_asked_for(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +138,7 @@ def test_errors_become_csv(store: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert run(store, "errors", "v20261120", "--csv", "out.csv") == 0
     confusion, slip = parsed(Path("out.csv").read_bytes().decode())
     assert (confusion["group"], confusion["query"]) == ("confusion", "'=van")
-    assert (confusion["right"], confusion["answered_label"]) == ("baker", "Truck Driver")
+    assert (confusion["right"], confusion["answered_label"]) == ("swe", "Truck Driver")
     assert (slip["group"], slip["verdict"], slip["key"]) == ("slip", "yes", "nurse")
     assert "2 rows, see out.csv" in capsys.readouterr().out
 
@@ -153,6 +174,28 @@ def test_the_queue_is_feedback_to_fill_in(
     writer.writerows(rows)
     filled.write_bytes(made.getvalue().encode())
     assert len(load_feedback(filled, CANONICAL).rows) == 3
+
+
+def test_rows_of_a_queue_are_rows_of_feedback(
+    store: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The first five cells go below a feedback header as they are, and beat an older answer."""
+    header, *rows = csv.reader(io.StringIO(queued(store, capsys), newline=""))
+    columns = ["query_key", "matched_key", "correct", "timestamp", "reviewer"]
+    assert header[:5] == columns
+    assert [row[2:5] for row in rows] == [["", "2026-11-20T12:00:00Z", ""]] * 3
+    query, key, _, *rest = next(row[:5] for row in rows if row[0] == "Lorry")
+    feedback = tmp_path / "feedback.csv"
+    with feedback.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(
+            [
+                columns,
+                [query, key, "yes", *rest],
+                [query, key, "no", "2026-11-20T11:59:59Z", "ann"],
+            ]
+        )
+    (answer,) = load_feedback(feedback, CANONICAL).rows
+    assert (answer.key, answer.correct) == (key, True)
 
 
 def test_what_is_left_out_is_told(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,5 +234,23 @@ def test_the_input_is_not_overwritten(store: Path, capsys: pytest.CaptureFixture
         ("in.csv", "would replace the file"),
         (inside, f'--out "{inside}" lies in the store'),
     ):
-        assert run(store, "review-queue", "--input", "in.csv", "--out", target) == 2
-        assert told in capsys.readouterr().err
+        for more in ((), ("--force",)):
+            assert run(store, "review-queue", "--input", "in.csv", "--out", target, *more) == 2
+            assert told in capsys.readouterr().err
+
+
+def test_a_queue_that_was_filled_in_is_kept(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that exists is refused and stays as it is; with --force it is replaced."""
+    filled = Path("queue.csv")
+    filled.write_bytes(b"query_key,matched_key,correct\nlorry,driver,yes\n")
+    before = filled.read_bytes()
+    Path("in.csv").write_bytes(QUERIES.encode())
+    assert run(store, "review-queue", "--input", "in.csv", "--out", "queue.csv") == 2
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if "error" in each]
+    assert '--out "queue.csv" exists and may be filled in' in line
+    assert "name another file, or replace it with --force" in line
+    assert filled.read_bytes() == before
+    queued(store, capsys, "--out", "queue.csv", "--force")
+    assert len(parsed(filled.read_bytes().decode())) == 3
