@@ -47,11 +47,12 @@ def check(
         typer.Option("--file", metavar="PATH", help="The cases; by default the setting cases."),
     ] = None,
 ) -> None:
-    """Ask a version every case of the file and tell which hold.
+    """Ask a version every case of the file and tell which hold; the default file may be missing.
 
     Exit code 4: a case fails. 10: the file has a fault, or names a concept the version lacks.
     """
-    from training_service.ingest.cases import load_cases
+    from training_service.ingest.cases import is_default, load_cases
+    from training_service.ingest.source import is_absent
     from training_service.judge.cases import answer_cases, told
     from training_service.wiring import open_matcher, version_manager
 
@@ -59,6 +60,10 @@ def check(
     path = _path(config, file)
     versions = version_manager(config.model_store_base)
     folder = sound_version(frame, versions, None if version == _LATEST else version)
+    if file is None and is_default(path) and is_absent(path):
+        there_are_none = f"there are no cases; they would be read from {path}"
+        frame.answer(_document(folder.name, path, ()), there_are_none)
+        return
     matcher, name = open_matcher(folder), folder.name
     cases = load_cases(path, matcher.labels, of=name)
     results = answer_cases(cases.cases, matcher)

@@ -44,6 +44,11 @@ _MOST_COMPARED = 10_000
 log = get_logger()
 
 
+def is_default(path: Path) -> bool:
+    """Whether ``path`` is ``DEFAULT_FILE`` of some folder, which may be missing."""
+    return path.parts[-len(DEFAULT_FILE.parts) :] == DEFAULT_FILE.parts
+
+
 def load_cases(
     path: Path,
     labels: Mapping[str, str],

@@ -19,7 +19,7 @@ from training_service.domain.run import BuildMode, Finding
 from training_service.errors import TrainError, UsageError
 from training_service.fit.model_manager import ModelManager
 from training_service.ingest.canonical_loader import load_canonical
-from training_service.ingest.cases import DEFAULT_FILE, load_cases
+from training_service.ingest.cases import is_default, load_cases
 from training_service.ingest.feedback_processor import FeedbackRules, load_feedback
 from training_service.recipes.step_prints import step_prints
 
@@ -205,7 +205,7 @@ def _feedback(options: SemanticIndexOptions, canonical: Canonical) -> Feedback:
 def _cases(options: SemanticIndexOptions, canonical: Canonical) -> Cases:
     if options.cases is None:
         return Cases()
-    is_required = options.cases.parts[-len(DEFAULT_FILE.parts) :] != DEFAULT_FILE.parts
+    is_required = not is_default(options.cases)
     return load_cases(options.cases, canonical.labels, is_required=is_required)
 
 

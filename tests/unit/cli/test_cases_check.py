@@ -40,7 +40,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(store: Path, content: str, *arguments: str) -> int:
     """The exit code of ``train cases check`` with a file of this content."""
     Path("my.yaml").write_text(content, encoding="utf-8")
-    given = ["check", "--store", str(store), "--file", "my.yaml", *arguments]
+    return checked(store, "--file", "my.yaml", *arguments)
+
+
+def checked(store: Path, *arguments: str) -> int:
+    """The exit code of ``train cases check`` with these arguments."""
+    given = ["check", "--store", str(store), *arguments]
     with pytest.raises(SystemExit) as ended:
         sys.exit(get_command(app).main(args=given, standalone_mode=False))
     return int(str(ended.value.code or 0))
@@ -97,6 +102,36 @@ def test_a_concept_that_the_version_lacks_is_a_fault_of_the_file(
     assert run(store, "cases:\n  - {query: x, must_match: Pilot}\n") == 10
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error:")]
     assert 'my.yaml:2: must_match: "Pilot" is no concept of v20261120' in line
+
+
+def test_a_missing_default_file_means_no_cases(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nobody named a file and there is none, that is told in one line and is no fault."""
+    path = Path("configs/cases.yaml").absolute()
+    assert checked(store) == 0
+    assert capsys.readouterr().out == f"there are no cases; they would be read from {path}\n"
+    assert checked(store, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "version": "v20261120",
+        "file": str(path),
+        "ok": True,
+        "n": 0,
+        "holding": 0,
+        "cases": [],
+    }
+
+
+@pytest.mark.parametrize(
+    "named",
+    [("--file", "configs/cases.yaml"), ("--file", "gone.yaml"), ("--set", "cases=gone.yaml")],
+)
+def test_a_missing_file_that_was_named_is_refused(
+    store: Path, named: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 10, whether an option or the setting named it."""
+    assert checked(store, *named) == 10
+    assert "cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_a_store_without_versions_is_told(
