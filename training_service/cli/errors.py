@@ -228,7 +228,7 @@ def _section(
 
 
 def _confusions(page: _Page, pairs: Sequence[Confusion]) -> RenderableType:
-    """Counts there and back, the two concepts, and the surest wrong answer."""
+    """Counts there and back, the two concepts, and the surest wrong answer of the way there."""
     from training_service.cli.streams import table
 
     rows = [

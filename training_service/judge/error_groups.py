@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,9 +30,10 @@ class WrongAnswer:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Two concepts taken for each other, ``first`` being the smaller id.
+    """Two concepts taken for each other.
 
-    ``first_as_second`` counts queries that meant the first and were answered with the second.
+    ``first`` is the one that was meant more often, the smaller id where both were as often.
+    ``wrong`` begins with the queries that meant it, the surest first; the others follow so.
     """
 
     first: str
@@ -120,8 +122,15 @@ def _confusions(wrong: Iterable[WrongAnswer]) -> tuple[Confusion, ...]:
     for each in wrong:
         first, second = sorted((each.right, each.answered))
         pairs.setdefault((first, second), []).append(each)
-    found = (Confusion(*pair, tuple(_surest_first(pairs[pair]))) for pair in sorted(pairs))
-    return tuple(sorted(found, key=lambda pair: (-len(pair.wrong), -_sureness(pair.wrong[0]))))
+    found = [_confusion(pair, pairs[pair]) for pair in sorted(pairs)]
+    return tuple(sorted(found, key=lambda pair: (-len(pair.wrong), -_surest(pair.wrong))))
+
+
+def _confusion(pair: tuple[str, str], wrong: Sequence[WrongAnswer]) -> Confusion:
+    meant = Counter(each.right for each in wrong)
+    first, second = sorted(pair, key=lambda key: (-meant[key], key))
+    ordered = sorted(_surest_first(wrong), key=lambda each: each.right != first)
+    return Confusion(first, second, tuple(ordered))
 
 
 def _surest_first(wrong: Iterable[WrongAnswer]) -> list[WrongAnswer]:
@@ -176,6 +185,10 @@ def _likeness(first: str, second: str) -> float:
 def _trigrams(text: str) -> set[str]:
     padded = f"  {text} "
     return {padded[i : i + 3] for i in range(len(padded) - 2)}
+
+
+def _surest(wrong: Iterable[WrongAnswer]) -> float:
+    return max(map(_sureness, wrong))
 
 
 def _sureness(wrong: WrongAnswer) -> float:

@@ -47,8 +47,28 @@ def test_concepts_are_confused_both_ways() -> None:
     first, second = found.confusions
     assert (first.first, first.second) == ("baker", "cook")
     assert (first.first_as_second, first.second_as_first) == (2, 1)
-    assert [each.query for each in first.wrong] == ["soup", "cake", "bread"]
-    assert (second.first, second.second, second.first_as_second) == ("cook", "driver", 0)
+    assert [each.query for each in first.wrong] == ["cake", "bread", "soup"]
+    assert (second.first, second.second, second.first_as_second) == ("driver", "cook", 1)
+
+
+def test_the_way_with_more_errors_comes_first() -> None:
+    """There is never less than back, the first example is one of there, and even goes by id."""
+    there = answered("soup", "cook", "baker", probability=0.4)
+    back = answered("cake", "baker", "cook", probability=0.9)
+    (alone,) = grouped(there).confusions
+    assert (alone.first, alone.second) == ("cook", "baker")
+    assert (alone.first_as_second, alone.second_as_first) == (1, 0)
+    (more,) = grouped(back, there, replace(there, query="stew")).confusions
+    assert (more.first_as_second, more.second_as_first) == (2, 1)
+    assert [(each.query, each.right) for each in more.wrong] == [
+        ("soup", "cook"),
+        ("stew", "cook"),
+        ("cake", "baker"),
+    ]
+    (even,) = grouped(there, back).confusions
+    assert (even.first, even.wrong[0].query) == ("baker", "cake")
+    (turned,) = grouped(replace(there, probability=0.9), replace(back, probability=0.4)).confusions
+    assert (turned.first, turned.wrong[0].query) == ("baker", "cake")
 
 
 def test_the_best_placed_right_concept_is_the_one_that_was_missed() -> None:
@@ -102,4 +122,4 @@ def test_slips_are_listed_by_doubt() -> None:
 def test_an_answer_without_candidates_missed_its_concept() -> None:
     """Where nothing was offered, the right concept is confused with none."""
     (pair,) = grouped(answered("x", "baker")).confusions
-    assert (pair.first, pair.second, pair.second_as_first) == (NO_CONCEPT, "baker", 1)
+    assert (pair.first, pair.second, pair.first_as_second) == ("baker", NO_CONCEPT, 1)
