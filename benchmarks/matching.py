@@ -111,6 +111,7 @@ class _Given:
     def __init__(self, matcher: Matcher, queries: Sequence[str], vectors: Matrix) -> None:
         self._place = {text: i for i, text in enumerate(queries)}
         self._vectors = vectors
+        self._encoder = matcher.encoder
         self.identity = matcher.encoder.identity
         self.dimension = matcher.encoder.dimension
         self.match = Matcher(
@@ -119,6 +120,9 @@ class _Given:
 
     def encode(self, texts: Sequence[str], _progress: Progress = no_progress) -> Matrix:
         return self._vectors[[self._place[text] for text in texts]]
+
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        return self._encoder.unread(texts)
 
 
 class OneByOne:

@@ -54,6 +54,12 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str], progress: Progress = no_progress) -> Matrix:
         """Unit-norm float32 vectors (n, d), in the order of ``texts``; (0, d) for none."""
 
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        """The share of each text's tokens that the model has no word for.
+
+        Texts in a script that it was not trained on are alike to it, whatever they say.
+        """
+
 
 class VectorIndex(Protocol):
     """A searchable set of unit vectors under 63-bit content ids."""

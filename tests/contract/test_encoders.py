@@ -136,6 +136,26 @@ def test_hard_texts_get_unit_vectors(kind: str, encoder_of: Callable[[str], Enco
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_read_is_told(kind: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """English words are read by all, and each text has its share in order; none gives none."""
+    encoder = encoder_of(kind)
+    assert encoder.unread([]) == []
+    assert encoder.unread(["night nurse", "software engineer"]) == [0.0, 0.0]
+    assert all(
+        0 <= share <= 1 for share in encoder.unread(["night 看護師", "", "\u26bd", "nurse"])
+    )
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MEANING if kind.startswith("minilm")])
+def test_a_script_that_is_not_read_is_told(
+    kind: str, encoder_of: Callable[[str], Encoder]
+) -> None:
+    """Of a ball nothing is read; of four signs two are not; and the nurse beside one is."""
+    ball, cheap, nurse = encoder_of(kind).unread(["\u26bd", "安い時計", "nurse \u26bd"])
+    assert (ball, cheap, nurse) == (1.0, 0.5, 0.5)
+
+
 @pytest.mark.parametrize("kind", MEANING)
 def test_similar_texts_are_nearer(kind: str, encoder_of: Callable[[str], Encoder]) -> None:
     """A longer spelling of a title is nearer to it than another profession, by a clear margin."""

@@ -47,6 +47,9 @@ class TableEncoder:
     def dimension(self) -> int:
         return len(next(iter(self._table.values())))
 
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        return [0.0] * len(texts)
+
     def encode(self, texts: Sequence[str], progress: Progress = no_progress) -> Matrix:
         progress(len(texts))
         rows = [self._table[text] for text in texts]

@@ -27,6 +27,9 @@ class Tilted:
     def dimension(self) -> int:
         return self.inner.dimension
 
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        return [0.0] * len(texts)
+
     def encode(self, texts: Sequence[str], progress: Progress = no_progress) -> Matrix:
         vectors = self.inner.encode(texts, progress)
         return unit_rows(vectors + np.tan(self.angle) * np.roll(vectors, 1, axis=1))

@@ -27,6 +27,7 @@ _SHOWN_CHARS = 160
 _DIGITS = 6
 _RULES = {
     "reviewers": "the reviewers' memory",
+    "unread": "what the model can read",
     "calibrated": "limits calibrated on {queries} queries of the feedback",
     "defaults": "the default limits",
 }

@@ -32,6 +32,8 @@ Verdict = tuple[Decision, float | None]
 
 _CELLS_AT_ONCE = 4_194_304
 _QUERIES_AT_ONCE = 512
+MOST_UNREAD = 0.25
+"""From this share of unknown tokens on a vector says too little: all unknown words are alike."""
 """At most 16 MB of float32 for each part, whatever the number of concepts."""
 
 
@@ -155,7 +157,7 @@ class Matcher:
         if confidence is not None:
             told = confidence.probabilities(leads, self._shifts[first])
         decided = self.parameters.decide(leads, parts, told, vectors)
-        found = self._as_reviewed(texts, first, decided)
+        found = self._as_reviewed(texts, first, self._as_read(texts, decided))
         known = [None] * len(told) if confidence is None else self._as_known(texts, first, told)
         return list(zip(found, known, strict=True))
 
@@ -175,6 +177,14 @@ class Matcher:
             elif self.memory.settles(group, self.concepts[first[i]]):
                 found[i] = 1.0
         return cast("list[float]", found)
+
+    def _as_read(self, texts: Sequence[str], found: list[Decision]) -> list[Decision]:
+        """``found``, but no text is accepted unseen that the model cannot read."""
+        sure = [i for i, decision in enumerate(found) if decision == "accept"]
+        for i, share in zip(sure, self.encoder.unread([texts[i] for i in sure]), strict=True):
+            if share >= MOST_UNREAD:
+                found[i] = "review"
+        return found
 
     def _as_reviewed(
         self, texts: Sequence[str], first: Numbers, found: list[Decision]

@@ -14,10 +14,12 @@ from training_service.match.confidence import Confidence
 from training_service.match.matcher import Matcher, Verdict
 from training_service.match.parameters import PARTS, Thresholds
 
-By = Literal["reviewers", "calibrated", "defaults"]
+By = Literal["reviewers", "calibrated", "defaults", "unread"]
 
 _FITS = "any concept fits"
 _RIGHT = "the first is right"
+_LEAD = "lead on the second"
+_ACCEPTING = (_RIGHT, "score", _LEAD)
 _WHY: dict[tuple[By, Decision], str] = {
     ("calibrated", "accept"): "it is probable enough that the first concept is right",
     ("calibrated", "review"): "the first concept is not probable enough to be accepted",
@@ -26,6 +28,7 @@ _WHY: dict[tuple[By, Decision], str] = {
     ("defaults", "review"): "the score or its lead is under its default limit",
     ("defaults", "reject"): "meaning and spelling are both under their default limits",
 }
+_UNREAD = "too many of its words are unknown to the model, so it is not accepted unseen"
 _NONE_ACCEPTED = "no limit gave the precision asked for, so nothing is accepted unseen"
 
 
@@ -83,6 +86,8 @@ def ruling(matcher: Matcher, first: Standing, verdict: Verdict) -> Ruling:
         why = "they confirmed it beside others for this very query, so it is not rejected"
         return Ruling("reviewers", why, checks, shift)
     why = _WHY[by_limits.by, decision]
+    if decision == "review" and _accepts(checks):
+        return Ruling("unread", _UNREAD, checks, shift)
     if decision == "review" and any(check.limit is None for check in checks):
         why = _NONE_ACCEPTED
     return Ruling(by_limits.by, why, checks, shift)
@@ -116,12 +121,17 @@ def _default_checks(limits: Thresholds, first: Standing) -> tuple[Check, ...]:
         ("semantic_max", parts["semantic_max"], limits.semantic),
         ("lexical", parts["lexical"], limits.lexical),
         ("score", scores[0], limits.accept_score),
-        ("lead on the second", lead, limits.accept_margin),
+        (_LEAD, lead, limits.accept_margin),
     )
     return tuple(
         Check(what, float(found), limit, holds=bool(found >= limit))
         for what, found, limit in asked
     )
+
+
+def _accepts(checks: tuple[Check, ...]) -> bool:
+    """Whether the limits alone accept."""
+    return all(check.holds for check in checks if check.what in _ACCEPTING)
 
 
 def _rejects(checks: tuple[Check, ...]) -> bool:

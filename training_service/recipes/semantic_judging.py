@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import repeat
@@ -21,7 +21,7 @@ from training_service.judge.evidence import answered, evidence
 from training_service.judge.scorers import Outcome, compare, outcomes, summarise
 from training_service.match.files import MatcherFiles
 from training_service.match.linear_head import LinearHead
-from training_service.match.matcher import Matcher
+from training_service.match.matcher import MOST_UNREAD, Matcher
 from training_service.match.memory import ReviewedAnswers
 from training_service.ports import Encoder
 from training_service.prepare.splitter import is_held_out, recent_window
@@ -198,7 +198,18 @@ def _notes(
     if verbatim:
         unseen = f"{verbatim} of {len(judged)} unseen queries"
         notes.append(f"{unseen} stand word for word in the canonical data")
-    return tuple(notes)
+    return (*notes, *_unread(material, known))
+
+
+def _unread(material: Material, texts: Iterable[str]) -> tuple[str, ...]:
+    """A note on canonical texts that say little to the model, where there are any."""
+    foreign = [text for text in texts if not text.isascii()]  # others are not worth the time
+    shares = material.vectors.encoder.unread(foreign)
+    count = sum(share >= MOST_UNREAD for share in shares)
+    if not count:
+        return ()
+    what = f"{count} canonical texts hold too many words that are unknown to the model"
+    return (f"{what}; queries like them are never accepted unseen",)
 
 
 def _told_kept(learned: Learned) -> tuple[str, ...]:

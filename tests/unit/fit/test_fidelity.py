@@ -26,6 +26,9 @@ class Angles:
         turns = np.deg2rad([self.angles[text] for text in texts])
         return unit_rows(np.stack([np.cos(turns), np.sin(turns)], axis=1).reshape(-1, 2))
 
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        return [0.0] * len(texts)
+
 
 ROWS = [IndexRow(key, text, "synonym") for key, text in (("A", "a"), ("A", "b"), ("B", "c"))]
 EXACT = Angles({"a": 0, "b": 10, "c": 30, "q": 12})

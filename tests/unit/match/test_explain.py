@@ -170,6 +170,21 @@ def test_calibrated_limits_say_which_of_them_decided(
     assert (fits.limit, right.limit) == (rule.reject, rule.accept)
 
 
+@pytest.mark.parametrize("limits", [None, CONFIDENCE], ids=["defaults", "calibrated"])
+def test_what_the_model_cannot_read_is_told(
+    limits: Confidence | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the limits would accept, unknown words are named as what keeps it from that."""
+    monkeypatch.setattr(TableEncoder, "unread", lambda _, texts: [0.5] * len(texts))
+    rule = Thresholds(0.9, 0.2, 0.35, 0.1) if limits is None else None
+    found = on_a_plane(MatcherParameters(PartWeights(1.0, 0.0, 0.0), rule, limits))
+    assert (found.decision, found.ruling.by) == ("review", "unread")
+    assert "unknown to the model" in found.ruling.why
+    strict = Thresholds(0.999, 0.2, 0.35, 0.1)
+    found = on_a_plane(MatcherParameters(PartWeights(1.0, 0.0, 0.0), strict))
+    assert (found.decision, found.ruling.by) == ("review", "defaults")
+
+
 def test_the_record_of_a_concept_is_told() -> None:
     """What feedback on a concept moves its log-odds by is that of ``thresholds.json``."""
     rule = replace(CONFIDENCE, concepts={"left": -0.75})

@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.matchers import hashing_matcher, labelled, no, plane, table_matcher, yes
+from tests.support.matchers import (
+    TableEncoder,
+    hashing_matcher,
+    labelled,
+    no,
+    plane,
+    table_matcher,
+    yes,
+)
 from training_service.domain.records import FeedbackRow
 from training_service.judge.scorers import outcomes
 from training_service.match.confidence import Confidence, Line, logit, shares
@@ -139,3 +147,19 @@ def test_a_single_concept_has_the_whole_share() -> None:
     lead = np.array([[0.5]])
     odds = CONFIDENCE.right.at(logit(shares(lead, 10.0)), lead[:, 0])
     assert answer.probability == pytest.approx(float(1 / (1 + np.exp(-odds[0]))), abs=1e-6)
+
+
+@pytest.mark.parametrize(("share", "decision"), [(0.2, "accept"), (0.25, "review"), (1, "review")])
+def test_what_the_model_cannot_read_is_not_accepted(
+    share: float, decision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a quarter of unknown words on a person is asked, unless reviewers settled the text."""
+    monkeypatch.setattr(TableEncoder, "unread", lambda _, texts: [share] * len(texts))
+    matcher = limited(0.5, 0.1)
+    (answer,) = matcher.match(["q"])
+    assert answer.decision == decision
+    assert answer.probability == limited(0.5, 0.1).match(["q"])[0].probability
+    rejecting = fitted(matcher, replace(CONFIDENCE, accept=0.5, reject=0.999))
+    assert rejecting.match(["q"])[0].decision == "reject"
+    settled = replace(matcher, memory=ReviewedAnswers.of([yes("q", "x")]))
+    assert settled.match(["q"])[0].decision == "accept"

@@ -69,6 +69,10 @@ class BatchedEncoder:
         progress(len(batches.repeated))
         return result
 
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        """The share of each text's tokens that are the one for unknown words."""
+        return self._tokenising.unread(texts)
+
 
 def _in_turn(run: RunBatch, batches: Iterable[TokenBatch]) -> Iterator[tuple[TokenBatch, Matrix]]:
     """Each batch with its rows, in order, while the next ones are on their way."""

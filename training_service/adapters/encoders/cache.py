@@ -56,6 +56,10 @@ class CachedEncoder:
             self.cache.add(text_keys(chunk), vectors)
         return result
 
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        """What the inner encoder cannot read."""
+        return self._inner.unread(texts)
+
     def _encoded(self, texts: Sequence[str], progress: Progress) -> Matrix:
         vectors = self._inner.encode(texts, progress)
         expected = (len(texts), self.dimension)

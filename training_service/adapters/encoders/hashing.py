@@ -51,6 +51,10 @@ class HashingEncoder:
             progress(len(chunk))
         return unit_rows(result)
 
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        """Nothing: every word has a hash."""
+        return [0.0] * len(texts)
+
     def _sums(self, texts: Sequence[str]) -> Matrix:
         words = [normalise(text).split() for text in texts]
         vocabulary = {word: i for i, word in enumerate(dict.fromkeys(chain.from_iterable(words)))}

@@ -114,6 +114,10 @@ class RayEncoder:
         row = {text: i for i, text in enumerate(distinct)}
         return vectors[np.array([row[text] for text in texts], dtype=np.int64)]
 
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        """What the local encoder cannot read."""
+        return self._local.unread(texts)
+
     def fill(
         self,
         texts: Sequence[str],

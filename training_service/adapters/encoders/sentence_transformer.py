@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training_service.adapters.encoders.tokenising import Tokenising
 from training_service.domain.vectors import Matrix, bad_rows, unit_rows
 from training_service.errors import ArtifactError, DependencyError, shown
 from training_service.ports import Progress, no_progress
@@ -33,6 +34,7 @@ class SentenceTransformerEncoder:
         """Load ``model_dir``; ``ArtifactError`` when it is no sentence-transformers model."""
         self._identity = reference_identity(model_sha256)
         self._model = load_sentence_transformer(model_dir)
+        self._tokenising = Tokenising(model_dir)
         self._dimension = int(self._model.encode(["a"], show_progress_bar=False).shape[1])
 
     @property
@@ -62,6 +64,10 @@ class SentenceTransformerEncoder:
             message = f"the model gives no direction for the text {shown(texts[faulty[0]])}"
             raise ArtifactError(message, hint="its vector is zero or not finite; check the model")
         return vectors
+
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        """The share of each text's tokens that are the one for unknown words."""
+        return self._tokenising.unread(texts)
 
 
 def reference_identity(model_sha256: str) -> str:

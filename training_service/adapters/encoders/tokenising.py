@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _LONGEST = 512
+_UNKNOWN = ("[UNK]", "<unk>")
 
 
 class Tokenising:
@@ -27,6 +28,16 @@ class Tokenising:
         """The token ids of each text, cut at the model's limit."""
         prompted = [self._prompt + text for text in texts]
         return [each.ids for each in self._tokenizer.encode_batch_fast(prompted)]
+
+    def unread(self, texts: Sequence[str]) -> list[float]:
+        """The share of each text's own tokens that stand for unknown words; 0 without any."""
+        unknown = {self._tokenizer.token_to_id(name) for name in _UNKNOWN}
+        found = []
+        for each in self._tokenizer.encode_batch_fast(list(texts)):
+            marks = zip(each.ids, each.special_tokens_mask, strict=True)
+            own = [token in unknown for token, is_added in marks if not is_added]
+            found.append(sum(own) / len(own) if own else 0.0)
+        return found
 
     def words(self) -> list[str]:
         """The pieces of text that the tokenizer knows as a token of their own."""
