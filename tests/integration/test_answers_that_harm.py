@@ -44,7 +44,7 @@ def test_answers_that_harm_are_remembered_and_nothing_more(served_shop: World) -
     (ships,) = [rung for rung in rungs if rung["state"] == "shipped"]
     (answers,) = [rung for rung in rungs if rung["name"] == "answers"]
     assert ships["name"] in {"literal", "pooled"}
-    assert answers["why"] == f"is beaten by {ships['name']}, which is simpler"
+    assert answers["why"] == f"loses first places to {ships['name']} by more than chance"
     assert answers["top1"] < ships["top1"]
 
 

@@ -23,7 +23,8 @@ class Tried:
 
     ``right`` (n,) tells of the confirmed ones whether its first concept is; ``surprise`` (q,) of
     all how improbable what reviewers want was, as a negative logarithm. One that ``is_favoured``
-    need not beat a simpler one, it must only not be beaten. What cannot ``ship`` is compared with.
+    need not beat a simpler one, it must only not lose first places to it by more than chance.
+    What cannot ``ship`` is there to be compared with.
     """
 
     name: str
@@ -61,8 +62,8 @@ def choose(tried: Sequence[Tried]) -> Ladder:
 
 def _follows(each: Tried, best: Tried) -> bool:
     """Whether ``each`` takes the place of the ``best`` simpler one."""
-    is_unbeaten = each.is_favoured and not _beats(best, each)
-    return not best.can_ship or is_unbeaten or _beats(each, best)
+    does_no_harm = each.is_favoured and not _is_worse(each, best)
+    return not best.can_ship or does_no_harm or _beats(each, best)
 
 
 def _flips(new: Tried, old: Tried) -> tuple[int, int]:
@@ -70,10 +71,15 @@ def _flips(new: Tried, old: Tried) -> tuple[int, int]:
     return won, int(np.count_nonzero(old.right & ~new.right))
 
 
-def _beats(new: Tried, old: Tried) -> bool:
+def _is_worse(new: Tried, old: Tried) -> bool:
+    """Whether ``new`` loses first places by more than chance."""
     won, lost = _flips(new, old)
-    is_worse = lost > won and mcnemar_p_value(won, lost) < _SIGNIFICANT
-    return not is_worse and _gain(new, old) > 0 and _chance(new, old) < _SIGNIFICANT
+    return lost > won and mcnemar_p_value(won, lost) < _SIGNIFICANT
+
+
+def _beats(new: Tried, old: Tried) -> bool:
+    is_likelier = _gain(new, old) > 0 and _chance(new, old) < _SIGNIFICANT
+    return is_likelier and not _is_worse(new, old)
 
 
 def _gain(new: Tried, old: Tried) -> float:
@@ -100,8 +106,8 @@ def _rung(each: Tried, against: Tried | None, *, is_shipped: bool) -> Rung:
         state, why = "shipped", "no richer one beats it by more than chance"
     elif against is None or _follows(each, against):
         state, why = "outdone", "a richer one ships"
-    elif _beats(against, each):
-        why = f"is beaten by {against.name}, which is simpler"
+    elif _is_worse(each, against):
+        why = f"loses first places to {against.name} by more than chance"
     return Rung(
         name=each.name,
         what=each.what,
