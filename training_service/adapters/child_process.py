@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -96,13 +96,14 @@ class ChildProcess:
 
     @contextmanager
     def _running(self, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-        with ExitStack() as ending:
-            with storage_errors("run", Path(sys.executable)):
-                child = self._started(arguments)
-            ending.enter_context(child)
-            # It comes before Popen's own end, which waits for a child that has all its time.
-            ending.callback(child.kill)
+        with storage_errors("run", Path(sys.executable)):
+            child = self._started(arguments)
+        try:
             yield child
+        finally:
+            # Killed before Popen's own end, which waits for a child that has all its time.
+            with storage_errors("run", Path(sys.executable)), child:
+                child.kill()
 
     def _started(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         # -P keeps the folder the child stands in off its import path.
