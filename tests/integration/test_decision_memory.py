@@ -24,18 +24,24 @@ def looks(world: World, *arguments: str) -> list[str]:
     return [note for note in world.built(*arguments)["metrics"]["notes"] if "another look" in note]
 
 
+def with_a_query_as_text(served: World, folder: Path) -> tuple[World, str]:
+    """A copy where the first confirmed query is a text of another concept, and that concept."""
+    world = copy_of(served, folder)
+    known, said = noisy()
+    other = next(key for key in known if key != said[0].key)
+    world.write_canonical({**known, other: [*known[other], said[0].query]})
+    return world, other
+
+
 def test_a_run_names_the_decisions_that_a_new_text_puts_in_doubt(
     served_noisy: World, tmp_path: Path
 ) -> None:
     """A confirmed query that is a text of another concept now is named, others are counted."""
-    world = copy_of(served_noisy, tmp_path / "world")
-    known, said = noisy()
-    other = next(key for key in known if key != said[0].key)
-    world.write_canonical({**known, other: [*known[other], said[0].query]})
+    world, other = with_a_query_as_text(served_noisy, tmp_path / "world")
     (note,) = looks(world)
     assert f"decisions of {served_noisy.latest}: " in note
     assert "carried over" in note
-    assert said[0].query in note
+    assert noisy()[1][0].query in note
     assert f'is a new text of "{other}"' in note
 
 
@@ -65,10 +71,7 @@ def test_the_decisions_that_a_run_counts_can_be_listed_afterwards(
     served_noisy: World, tmp_path: Path
 ) -> None:
     """Compared with the version before, the check lists as many as the run told of, and why."""
-    world = copy_of(served_noisy, tmp_path / "world")
-    known, said = noisy()
-    other = next(key for key in known if key != said[0].key)
-    world.write_canonical({**known, other: [*known[other], said[0].query]})
+    world, _ = with_a_query_as_text(served_noisy, tmp_path / "world")
     (note,) = looks(world, "--force", "--reason", "the vocabulary is given")
     before = str(served_noisy.latest)
     assert world.latest != before

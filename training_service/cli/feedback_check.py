@@ -130,14 +130,14 @@ def _served(frame: Frame, config: TrainingConfig, against: str | None) -> Served
 
 def _compared(versions: VersionManager, name: str, now: str | None) -> Served:
     from training_service.domain.evidence import EVIDENCE_FILE
+    from training_service.judge.slips import preferred
     from training_service.release.evidence_file import read_evidence
     from training_service.release.version_snapshot import snapshot_canonical, snapshot_feedback
 
     folder, serving = versions.path(name), versions.path(now or name)
     is_judged = (serving / EVIDENCE_FILE).is_file()
     slips = read_evidence(serving).slips if is_judged else ()
-    first = {slip.query: slip.preferred for slip in slips if slip.correct}
-    told, first = (slips, {}) if name == now else ((), first)
+    told, first = (slips, {}) if name == now else ((), preferred(slips))
     return Served(name, snapshot_canonical(folder), snapshot_feedback(folder), told, first)
 
 

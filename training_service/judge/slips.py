@@ -58,6 +58,11 @@ def find_slips(
     return tuple(sorted(found, key=lambda slip: (-slip.doubt, slip.query, slip.key)))
 
 
+def preferred(slips: Iterable[Slip]) -> dict[str, str]:
+    """By query of a doubtful confirmed answer, the concept that was given instead."""
+    return {slip.query: slip.preferred for slip in slips if slip.correct}
+
+
 def standing_slips(slips: Iterable[Slip], rows: Iterable[FeedbackRow]) -> tuple[Slip, ...]:
     """Those of ``slips`` that stand in the feedback of today, with their lines there."""
     lines = {(row.group, row.key, row.correct): row.line for row in rows}
