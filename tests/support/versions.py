@@ -70,3 +70,11 @@ def content_of(store: Path) -> dict[str, bytes]:
     }
     link = store / "latest"
     return {**found, "latest": str(link.readlink()).encode() if link.is_symlink() else b""}
+
+
+def follows(version: str, earlier: str) -> bool:
+    """Whether ``version`` is named as the one made after ``earlier``, midnight between or not."""
+    day, _, number = earlier.partition(".")
+    if version.startswith(day):
+        return version == f"{day}.{int(number or 1) + 1}"
+    return day < version and "." not in version
