@@ -243,6 +243,7 @@ def test_counted_feedback_is_all_explained(tmp_path: Path) -> None:
         "torn.csv": 'query_key,matched_key,correct\n"a\nb",Cook,yes\nq,Cook',
         "voted.csv": "query_key,matched_key,correct,reviewer\n"
         "q,Cook,yes,ann\nq,Cook,yes,bob\nq,Cook,no,cy\n",
+        "moved.csv": "query_key,matched_key,correct\nq,Kitchen Hand,yes\n",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -253,6 +254,8 @@ def test_counted_feedback_is_all_explained(tmp_path: Path) -> None:
     shutil.copy(paths.pop(), tmp_path)
     paths.append(tmp_path / "feedback.csv")
     amendments_file(paths[-1]).write_bytes(line_of(undo))
+    rename = Amendment("1", moment, "ann", renames="Kitchen Hand", to="Cook")
+    amendments_file(tmp_path / "moved.csv").write_bytes(line_of(rename))
     rules = (FeedbackRules(), FeedbackRules(feedback_policy="votes", max_reviewer_share=0.2))
     loaded = [load_feedback(path, canonical, rules=rule) for path in paths for rule in rules]
     counted = {kind for feedback in loaded for kind in feedback.counts}

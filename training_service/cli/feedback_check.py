@@ -156,14 +156,20 @@ def _page(found: FeedbackCheck, canonical: Canonical, served: Served | None) -> 
     from training_service.cli.feedback_page import Page
     from training_service.domain.records import normalise
     from training_service.ingest.decision_memory import remembered, standing
+    from training_service.ingest.renames import as_today, likely_renames
 
     if served is None:
         return Page(found)
-    answers = found.feedback.rows
+    feedback, answers = found.feedback, found.feedback.rows
+    moved = likely_renames(
+        (row.key for row in found.quarantine), served.entries, canonical.entries
+    )
+    labels = canonical.labels
+    made, entries = as_today(feedback.renamed, labels, served.decisions, served.entries)
     unresolved = {(normalise(row.query), row.key.strip()): row.line for row in found.quarantine}
-    decisions = standing(served.decisions, answers, unresolved)
-    memory = remembered(decisions, served.entries, canonical.entries, served.first)
-    return Page(found, served.version, _standing_slips(found.feedback, served.slips), memory)
+    decisions = standing(made, answers, unresolved)
+    memory = remembered(decisions, entries, canonical.entries, served.first)
+    return Page(found, served.version, _standing_slips(feedback, served.slips), memory, moved)
 
 
 def _standing_slips(feedback: Feedback, slips: Iterable[Slip]) -> tuple[Slip, ...]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from training_service.domain.evidence import Slip
     from training_service.ingest.decision_memory import DecisionMemory
     from training_service.ingest.feedback_check import FeedbackCheck
+    from training_service.ingest.renames import Moved
 
 _SHOWN = 10
 
@@ -24,6 +25,7 @@ class Page:
     version: str | None = None
     slips: tuple[Slip, ...] = ()
     memory: DecisionMemory | None = None
+    moved: tuple[Moved, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -39,6 +41,7 @@ class Page:
             "notes": list(feedback.notes),
             "conflicts": [asdict(each) for each in found.conflicts],
             "quarantine": [asdict(each) for each in found.quarantine],
+            "likely_renames": [asdict(each) for each in self.moved],
             "reviewers": [asdict(each) for each in found.reviewers],
             "agreement": [asdict(each) for each in found.agreement],
             "version": self.version,
@@ -52,6 +55,7 @@ class Page:
             *_summary(self.found),
             *_conflict_blocks(self.found),
             *_quarantine_blocks(self.found),
+            *_moved_blocks(self.moved),
             *_reviewer_blocks(self.found),
             *_slip_blocks(self.slips, self.version),
             *_memory_blocks(self.memory, self.version),
@@ -70,6 +74,14 @@ def _quarantine_blocks(found: FeedbackCheck) -> list[str | RenderableType]:
     rows = [(str(each.line), each.query, each.key, each.reason) for each in found.quarantine]
     title = f"quarantine: {len(rows)} rows name a concept that does not exist"
     return _listed(title, ("line", "query", "matched_key", "reason"), rows)
+
+
+def _moved_blocks(moved: Sequence[Moved]) -> list[str | RenderableType]:
+    rows = [
+        (each.old, each.new, f"{each.shared} of {each.texts}", str(each.rows)) for each in moved
+    ]
+    title = f"renamed? {len(rows)} look like another concept: `train feedback rename OLD NEW`"
+    return _listed(title, ("old", "new", "texts", "rows"), rows)
 
 
 def _slip_blocks(slips: Sequence[Slip], version: str | None) -> list[str | RenderableType]:

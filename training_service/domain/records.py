@@ -107,7 +107,8 @@ class Feedback:
     ``counts`` names what was left out and why (``unknown_verdict``, ``unknown_key`` …); ``notes``
     has a line for each with the first places. ``sha256`` is of the bytes parsed, amendments
     included, and ``content_sha256`` of the rows used, so it is the same for the same rows in
-    another order.
+    another order. ``renamed`` gives the ids that concepts have today by those that some answers
+    name, as compared.
     """
 
     rows: tuple[FeedbackRow, ...] = ()
@@ -115,6 +116,7 @@ class Feedback:
     sha256: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
 
     @property
     def content_sha256(self) -> str:

@@ -1,7 +1,7 @@
-"""What was taken back of a feedback file, told beside it: lines of JSON that are only added to.
+"""What people changed of a feedback file, told beside it: lines of JSON that are only added to.
 
-An undo names rows by their time and reviewer; a revert names an undo that counts no more. The
-feedback file itself stays as it is.
+An undo names rows by their time and reviewer, a rename the concept that another is now; a revert
+names one of these that counts no more. The feedback file itself stays as it is.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ SUFFIX = ".amendments.jsonl"
 
 _KIND = "amendments"
 _TEXTS = ("id", "made_at", "made_by", "reason")
-_OPTIONAL = ("since", "until", "reviewer", "reverts")
+_OPTIONAL = ("since", "until", "reviewer", "reverts", "renames", "to")
 
 
 @dataclass(frozen=True)
 class Amendment:
-    """Rows that count no more, or, with ``reverts``, an earlier amendment that does not.
+    """Rows that count no more; with ``reverts`` an earlier amendment that does not.
+
+    With ``renames`` rows about that concept, once it is none any more, are about ``to``.
 
     ``since`` and ``until`` are moments in ISO-8601 with an offset, both included; an undo always
     has the latter, so that it never means answers to come. A row without a time is older than
     any other, so without ``since`` it is meant as well. ``rows`` is how many rows the amendment
-    withdrew, or brought back, when it was made.
+    changed when it was made.
     """
 
     id: str
@@ -46,6 +48,12 @@ class Amendment:
     reviewer: str | None = None
     reverts: str | None = None
     rows: int = 0
+    renames: str | None = None
+    to: str | None = None
+
+    def names(self, row: TableRow) -> bool:
+        """Whether ``row`` is about the concept that this renames."""
+        return self.renames is not None and normalise(row.key) == normalise(self.renames)
 
     def covers(self, row: TableRow) -> bool:
         """Whether ``row`` is one that this undo means."""
@@ -69,9 +77,15 @@ class Amendments:
 
     @property
     def standing(self) -> tuple[Amendment, ...]:
-        """The undos that nobody reverted."""
+        """The undos and renames that nobody reverted."""
         reverted = {each.reverts for each in self.made}
         return tuple(e for e in self.made if e.reverts is None and e.id not in reverted)
+
+    @property
+    def renames(self) -> dict[str, str]:
+        """The ids that concepts have now, by those they had, as compared."""
+        named = (each for each in self.standing if each.renames and each.to)
+        return {normalise(str(each.renames)): str(each.to) for each in named}
 
     def parted(self, rows: Sequence[TableRow]) -> tuple[list[TableRow], list[TableRow]]:
         """The ``rows`` that count, and those withdrawn."""
@@ -90,29 +104,56 @@ class Amendments:
         Raises:
             UsageError: it means no row that still counts.
         """
-        kept, withdrawn = self.parted(rows)
-        count = sum(map(undo.covers, kept))
+        _, withdrawn = self.parted(rows)
+        count = len(self.changed(undo, rows))
         if not count:
             before = f"; {len(withdrawn)} are withdrawn already" if withdrawn else ""
             what = f"none of the {len(rows)} rows is meant{before}"
             raise UsageError(what, hint="look at the rows with `train feedback check`")
         return replace(undo, id=self._next(), rows=count)
 
-    def with_revert(self, revert: Amendment, rows: Sequence[TableRow]) -> Amendment:
-        """``revert`` as the next amendment, with the number of ``rows`` that it brings back.
+    def with_rename(self, rename: Amendment, rows: Sequence[TableRow]) -> Amendment:
+        """``rename`` as the next amendment, with the number of ``rows`` that it changes.
 
         Raises:
-            UsageError: it names no undo that stands.
+            UsageError: no row that counts is about that concept, or it was renamed already.
+        """
+        count = len(self.changed(rename, rows))
+        if not count:
+            what = f"no row in use names {shown(rename.renames)}"
+            raise UsageError(what, hint="look at the rows with `train feedback check`")
+        for each in self.standing:
+            if each.renames and normalise(each.renames) == normalise(str(rename.renames)):
+                what = f"{shown(each.renames)} was renamed to {shown(each.to)} before"
+                raise UsageError(what, hint=f"first `train feedback undo --revert {each.id}`")
+        return replace(rename, id=self._next(), rows=count)
+
+    def with_revert(self, revert: Amendment, rows: Sequence[TableRow]) -> Amendment:
+        """``revert`` as the next amendment, with the number of ``rows`` that it changes back.
+
+        Raises:
+            UsageError: it names neither an undo nor a rename that stands.
         """
         standing = {each.id: each for each in self.standing}
         if revert.reverts not in standing:
             known = ", ".join(standing) or "none"
-            what = f"{shown(revert.reverts)} is no undo that stands"
+            what = f"{shown(revert.reverts)} is no undo or rename that stands"
             raise UsageError(what, hint=f"standing: {known}; see `train feedback undo --list`")
-        _, before = self.parted(rows)
         made = replace(revert, id=self._next())
-        _, after = replace(self, made=(*self.made, made)).parted(rows)
-        return replace(made, rows=len(before) - len(after))
+        return replace(made, rows=len(self.changed(made, rows)))
+
+    def changed(self, made: Amendment, rows: Sequence[TableRow]) -> list[TableRow]:
+        """Those of ``rows`` that ``made``, which is not among these yet, changes."""
+        kept, withdrawn = self.parted(rows)
+        if made.renames is not None:
+            return [row for row in kept if made.names(row)]
+        if made.reverts is None:
+            return [row for row in kept if made.covers(row)]
+        meant = next(each for each in self.made if each.id == made.reverts)
+        if meant.renames is not None:
+            return [row for row in kept if meant.names(row)]
+        after = replace(self, made=(*self.made, made)).standing
+        return [row for row in withdrawn if not any(each.covers(row) for each in after)]
 
     def _next(self) -> str:
         numbers = (int(each.id) for each in self.made if each.id.isascii() and each.id.isdigit())
@@ -175,7 +216,7 @@ def read_amendments(feedback: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Am
             found = _parsed(line)
             _refuse_stray(found, known)
         except (ValueError, TypeError, KeyError) as error:
-            problem = f"found {shown(str(error))}, expected a line of `train feedback undo`"
+            problem = f"found {shown(str(error))}, expected a line of `train feedback`"
             faults.append(Fault(f"{place_name(path)}:{number}", problem))
             continue
         known.add(found.id)
@@ -205,13 +246,16 @@ def _parsed(line: bytes) -> Amendment:
 
 
 def _refuse_stray(found: Amendment, known: set[str]) -> None:
-    """ValueError for an id that is taken, and for a line that names neither rows nor an undo."""
+    """ValueError for an id that is taken, and for a line that does not mean one thing."""
     if found.id in known:
         message = f"the id {found.id} a second time"
         raise ValueError(message)
     if found.reverts is not None and found.reverts not in known:
         message = f"a revert of {found.reverts}, which is not above"
         raise ValueError(message)
-    if (found.reverts is None) == (found.until is None):
-        message = "neither an undo with its end nor a revert"
+    meant = (found.reverts, found.until, found.renames)
+    if sum(each is not None for each in meant) != 1 or (found.renames is None) != (
+        found.to is None
+    ):
+        message = "neither an undo with its end nor a rename nor a revert"
         raise ValueError(message)

@@ -13,6 +13,7 @@ _MEANING = {
     "blank_query": "rows without a query, not used",
     "blank_key": "rows without a matched_key, not used",
     "unknown_verdict": "rows with a verdict other than yes/no, true/false or 1/0, not used",
+    "renamed": "rows whose concept has another id by `train feedback rename`, used for that",
     "unknown_key": "rows whose matched_key is no id of the canonical data, not used",
     "bad_timestamp": "rows with a timestamp that is not ISO-8601, used without it",
     "superseded": "rows overruled by a later answer, or by a rejection of the same time",

@@ -62,7 +62,10 @@ class Reading:
         """The answers in use."""
         rows = settle(self.known.rows, rules.feedback_policy, self.findings)
         found = self.findings
-        return Feedback(rows, str(self.source), self.sha256, found.counts, found.notes)
+        renamed = dict(sorted(self.known.renamed.items()))
+        return Feedback(
+            rows, str(self.source), self.sha256, found.counts, found.notes, renamed=renamed
+        )
 
     def require_known(self, max_share: float) -> None:
         """InputError when most keys belong to another vocabulary."""
@@ -139,7 +142,8 @@ def read_feedback(
     kept, withdrawn = amendments.parted(table.rows)
     for row in withdrawn:
         findings.add("withdrawn", row.line)
-    known = known_rows(kept, Vocabulary(canonical, rules.no_concept_word), findings)
+    vocabulary = Vocabulary(canonical, rules.no_concept_word, amendments.renames)
+    known = known_rows(kept, vocabulary, findings)
     _note_reviewer(known, rules.max_reviewer_share, findings)
     digest = _joined(source.sha256, amendments.sha256)
     return Reading(path, digest, len(table.rows), known, amendments, findings)

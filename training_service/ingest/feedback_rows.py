@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,10 +18,14 @@ NO_CONCEPT = "(none)"
 
 @dataclass
 class KnownRows:
-    """Answers in the order of the file, and the rows that ``unknown`` concepts are named in."""
+    """Answers in the order of the file, and the rows that ``unknown`` concepts are named in.
+
+    ``renamed`` gives for ids that are no more, as compared, those that answers were read with.
+    """
 
     rows: list[FeedbackRow] = field(default_factory=list)
     unknown: list[TableRow] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
 
     @property
     def good(self) -> int:
@@ -30,9 +34,18 @@ class KnownRows:
 
 
 class Vocabulary:
-    """Looks up what the cells of a row mean in the canonical data."""
+    """Looks up what the cells of a row mean in the canonical data.
 
-    def __init__(self, canonical: Canonical, no_concept_word: str = NO_CONCEPT) -> None:
+    ``renames`` gives the ids that followed on others, by those as they compare.
+    """
+
+    def __init__(
+        self,
+        canonical: Canonical,
+        no_concept_word: str = NO_CONCEPT,
+        renames: Mapping[str, str] | None = None,
+    ) -> None:
+        self._renames = renames or {}
         self._entries: dict[str, CanonicalEntry] = {entry.id: entry for entry in canonical.entries}
         is_text = canonical.id_kind == "text"
         self._by_text = {normalise(key): key for key in self._entries} if is_text else {}
@@ -52,6 +65,17 @@ class Vocabulary:
             return ""
         return self._by_text.get(compared)
 
+    def renamed(self, cell: str) -> str | None:
+        """The id that followed on ``cell``, which is none, however often it was renamed."""
+        met: set[str] = set()
+        followed: str | None = cell
+        while followed is not None and normalise(followed) not in met:
+            met.add(normalise(followed))
+            followed = self._renames.get(normalise(followed))
+            if followed is not None and (key := self.key_of(followed)):
+                return key
+        return None
+
     def entry_of(self, cell: str) -> CanonicalEntry | None:
         """The entry whose id ``cell`` is, exactly or but for white space around it."""
         return self._entries.get(cell) or self._entries.get(cell.strip())
@@ -65,6 +89,8 @@ def known_rows(rows: Iterable[TableRow], vocabulary: Vocabulary, findings: Findi
             findings.add("blank_query", row.line)
             continue
         key = vocabulary.key_of(row.key)
+        is_gone = key is None
+        key = vocabulary.renamed(row.key) if is_gone else key
         # A no to no concept says nothing, and what cannot be seen was not meant to be empty.
         if (key == "" and row.correct is False) or (row.key.strip() and is_blank(row.key)):
             findings.add("blank_key", row.line)
@@ -74,6 +100,9 @@ def known_rows(rows: Iterable[TableRow], vocabulary: Vocabulary, findings: Findi
             findings.add("unknown_key", row.line, row.key)
             known.unknown.append(row)
         else:
+            if is_gone:
+                known.renamed[normalise(row.key)] = key
+                findings.add("renamed", row.line, row.key)
             known.rows.append(_answer(row, key, vocabulary, findings))
     return known
 

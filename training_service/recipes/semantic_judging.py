@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import repeat
@@ -160,9 +160,26 @@ def judge(material: Material, challenger: Matcher, place: Bench, now: datetime) 
 def _answered(
     material: Material, champion: Matcher, queries: Sequence[LabelledQuery]
 ) -> tuple[Outcome, ...]:
+    asked = _by_its_ids(champion, queries, material.inputs.feedback.renamed)
     if champion.encoder.identity == material.vectors.encoder.identity:
-        return outcomes(champion, queries, material.of(queries))
-    return outcomes(champion, queries, champion.encoder.encode([q.text for q in queries]))
+        return outcomes(champion, asked, material.of(queries))
+    return outcomes(champion, asked, champion.encoder.encode([q.text for q in queries]))
+
+
+def _by_its_ids(
+    champion: Matcher, queries: Sequence[LabelledQuery], renamed: Mapping[str, str]
+) -> Sequence[LabelledQuery]:
+    """``queries`` whose gold concepts go by the ids too that the champion knows them by."""
+    if not renamed:
+        return queries
+    former: dict[str, set[str]] = {}
+    for key in champion.concepts:
+        if normalise(key) in renamed:
+            former.setdefault(renamed[normalise(key)], set()).add(key)
+    return [
+        replace(query, gold=query.gold.union(*(former.get(key, ()) for key in query.gold)))
+        for query in queries
+    ]
 
 
 def _rejection(known: Sequence[Outcome], foreign: Sequence[Outcome]) -> Rejection:

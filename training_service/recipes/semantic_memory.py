@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from training_service.domain.evidence import Slip
 from training_service.domain.run import Served
 from training_service.ingest.decision_memory import remembered, standing
+from training_service.ingest.renames import as_today
 from training_service.judge.slips import preferred
 from training_service.recipes.semantic_inputs import Inputs
 from training_service.release.version_snapshot import snapshot_canonical, snapshot_feedback
@@ -27,6 +28,8 @@ def second_looks(inputs: Inputs, served: Served | None, slips: Iterable[Slip]) -
     if old == tuple(inputs.canonical.entries):
         return ()
     first = preferred(slips)
-    decisions = standing(snapshot_feedback(served.path), inputs.feedback.rows, {})
+    renamed, labels = inputs.feedback.renamed, inputs.canonical.labels
+    made, old = as_today(renamed, labels, snapshot_feedback(served.path), old)
+    decisions = standing(made, inputs.feedback.rows, {})
     memory = remembered(decisions, old, inputs.canonical.entries, first)
     return memory.notes(served.version)

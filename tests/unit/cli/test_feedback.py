@@ -208,7 +208,7 @@ def test_undo_list_and_revert(folder: Path, train: Run) -> None:
 
     done = train("undo", "--reviewer", "BOB", "--reason", "hired\nby mistake")
     assert done.stdout.startswith('1: 3 rows are withdrawn: of "BOB" up to 20')
-    assert done.stdout.endswith("`--revert 1` takes it back\n  lines 3, 5, 6\n")
+    assert done.stdout.endswith("undo --revert 1` takes it back\n  lines 3, 5, 6\n")
     found = document(train("check", "--json"))
     assert (found["counts"], found["in_use"]) == ({"withdrawn": 3}, 2)
     assert train("undo", "--reviewer", "bob").exit_code == 2
@@ -246,7 +246,7 @@ def test_undo_by_time(train: Run) -> None:
         (("--since", "monday"), "expected such as 2025-11-03"),
         (("--since", "2026-07-21", "--until", "2026-07-20"), "lies after"),
         (("--reviewer", "nobody"), "none of the 5 rows is meant"),
-        (("--revert", "4"), "is no undo that stands; standing: none"),
+        (("--revert", "4"), "is no undo or rename that stands; standing: none"),
     ],
 )
 def test_what_undo_refuses(train: Run, arguments: tuple[str, ...], told: str) -> None:
@@ -259,4 +259,4 @@ def test_what_undo_refuses(train: Run, arguments: tuple[str, ...], told: str) ->
 
 def test_nothing_undone_is_told(train: Run) -> None:
     """Without amendments the list says so."""
-    assert train("undo", "--list").stdout == "nothing was undone\n"
+    assert train("undo", "--list").stdout == "nothing was amended\n"

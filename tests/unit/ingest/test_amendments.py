@@ -135,7 +135,7 @@ def test_what_changes_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="1 are withdrawn already"):
         Amendments((first,)).with_undo(undo(reviewer="ann"), rows)
     for number in ("1", "2", "7"):
-        with pytest.raises(UsageError, match="is no undo that stands"):
+        with pytest.raises(UsageError, match="is no undo or rename that stands"):
             done.with_revert(Amendment("", NOW, "a", reverts=number), rows)
 
 
@@ -150,8 +150,9 @@ def test_a_line_comes_back_as_written(
     """Whatever a reason or a name holds, it is one line that reads back the same."""
     path = tmp_path_factory.mktemp("made") / "f.csv"
     made = Amendment("1", NOW, "ann@desk", reason, DAY, NOW, reviewer, None, rows)
-    amend(path, made, undo("2"))
-    assert read_amendments(path).made == (made, undo("2"))
+    renamed = Amendment("2", NOW, "ann@desk", reason, rows=rows, renames=reviewer, to=reason)
+    amend(path, made, renamed, undo("3"))
+    assert read_amendments(path).made == (made, renamed, undo("3"))
 
 
 @pytest.mark.parametrize(
@@ -166,6 +167,9 @@ def test_a_line_comes_back_as_written(
         line_of(Amendment("1", NOW, "ann@desk", until="2026-11-21T12:00:00")),
         line_of(Amendment("1", NOW, "ann@desk", reverts="9")),
         line_of(Amendment("1", NOW, "ann@desk", until=NOW, reverts="0")),
+        line_of(Amendment("1", NOW, "ann@desk", renames="a")),
+        line_of(Amendment("1", NOW, "ann@desk", to="b")),
+        line_of(Amendment("1", NOW, "ann@desk", renames="a", to="b", until=NOW)),
         line_of(undo()) + line_of(undo()),
         json.dumps(
             {"id": "1", "made_at": NOW, "made_by": "a", "until": NOW, "rows": "3"}
@@ -173,7 +177,7 @@ def test_a_line_comes_back_as_written(
         json.dumps({"id": "1", "made_at": NOW, "made_by": "a", "until": NOW, "who": "x"}).encode(),
         json.dumps({"id": 1, "made_at": NOW, "made_by": "a", "until": NOW}).encode(),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_a_damaged_line_is_refused_with_its_number(feedback: Path, line: bytes) -> None:
     """What was taken back must not count by accident: no line is passed over."""

@@ -1,0 +1,54 @@
+"""``train feedback rename``: a concept that has another id now keeps what was said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from training_service.cli.feedback_amend import amend, author
+from training_service.cli.frame import Frame, command
+from training_service.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    from training_service.settings import TrainingConfig
+
+
+@command("canonical_file", "feedback_file")
+def rename(
+    frame: Frame,
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The id that it had.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The id that it has now.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell; write nothing.")] = False,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
+) -> None:
+    """Let answers about a concept that is gone count for the one that it is now.
+
+    The feedback file itself stays as it is. `train feedback undo --revert ID` takes it back.
+    Exit code 2: OLD is still a concept, NEW is none, or no answer names OLD.
+    """
+    config = frame.settings().config
+    asked = replace(author(reason), renames=old.strip(), to=_known(config, old, new))
+    amend(frame, config, lambda before, rows: before.with_rename(asked, rows), dry_run=dry_run)
+
+
+def _known(config: TrainingConfig, old: str, new: str) -> str:
+    """The id that ``new`` is, where ``old`` is none."""
+    from training_service.ingest.canonical_loader import load_canonical
+    from training_service.ingest.feedback_rows import Vocabulary
+
+    canonical = load_canonical(
+        config.canonical_file, id_kind=config.id_kind, max_bytes=config.max_input_bytes
+    )
+    vocabulary = Vocabulary(canonical, config.no_concept_word)
+    if vocabulary.key_of(old):
+        hint = "answers about it count as they are"
+        raise UsageError(f"{shown(old)} is a concept of {config.canonical_file}", hint=hint)
+    if not old.strip():
+        raise UsageError("OLD is empty, expected an id that feedback names")
+    found = vocabulary.key_of(new)
+    if not found:
+        hint = "give the id of the concept, not a label"
+        raise UsageError(f"{shown(new)} is no concept of {config.canonical_file}", hint=hint)
+    return found
