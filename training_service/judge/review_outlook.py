@@ -125,7 +125,8 @@ def _elsewhere(rungs: Sequence[Rung], learned_from: int) -> tuple[Estimate | Non
     """The mean gain per ``ANSWERS`` so far of the rungs that learn answers by heart.
 
     Learning curves flatten, so the next answers gain no more than the mean of those before. What
-    a rung gains in other ways counts too, so this is an upper bound.
+    a rung gains in other ways counts too, so this is an upper bound; where nothing was gained so
+    far it is nothing.
     """
     before = [rung for rung in rungs[:_WITHOUT_ANSWERS] if rung.top1 is not None]
     shipped = next((rung for rung in rungs if rung.state == "shipped"), None)
@@ -135,7 +136,7 @@ def _elsewhere(rungs: Sequence[Rung], learned_from: int) -> tuple[Estimate | Non
         told = "queries elsewhere: unknown, what learns from answers was no better beyond chance"
         return None, told
     base = max(before, key=lambda rung: rung.top1 or 0.0)
-    gain = shipped.top1 - (base.top1 or 0.0)
+    gain = max(0.0, shipped.top1 - (base.top1 or 0.0))
     spread = math.hypot(_half(shipped), _half(base))
     part = ANSWERS / learned_from
     told = (

@@ -109,6 +109,14 @@ def test_elsewhere_no_more_than_the_mean_gain_so_far() -> None:
     assert gain.low < gain.value < gain.high
 
 
+def test_elsewhere_nothing_is_promised_where_nothing_was_gained() -> None:
+    """A shipped rung under those that learn no answers promises no gain, and no loss."""
+    evidence = Evidence((), rungs=(rung(0.5), rung(0.6), rung(0.55, "shipped")))
+    gain = ahead([], evidence, learned=1000).elsewhere
+    assert gain is not None
+    assert gain.value == 0.0
+
+
 @pytest.mark.parametrize(
     ("rungs", "learned", "why"),
     [
