@@ -23,6 +23,7 @@ def test_a_query_that_means_nothing_is_rejected_when_served(served: World) -> No
     assert "" not in served.read(version, "meta.json")["orig_keys"]
     lines = (served.store / version / SNAPSHOT_FOLDER / FEEDBACK_FILE).read_text().splitlines()
     assert [row["query"] for row in map(json.loads, lines) if not row["key"]] == [query]
+    assert "rejected, 1 that no concept fits" in " ".join(served.train("smoke-test").out.split())
     asked = served.train("match", "--json", query.upper(), "--top", "1").document
     assert (asked["decision"], asked["candidates"][0]["id"]) == ("reject", before["id"])
 

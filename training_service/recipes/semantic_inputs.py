@@ -246,7 +246,8 @@ def _tell_feedback(
     options: SemanticIndexOptions, canonical: Canonical
 ) -> tuple[Literal["ok", "warning"], str]:
     feedback = _feedback(options, canonical)
-    counts = f"{len(feedback.confirmed)} confirmed, {len(feedback.rejected)} rejected"
+    none = f", {len(feedback.foreign)} that no concept fits" if feedback.foreign else ""
+    counts = f"{len(feedback.confirmed)} confirmed, {len(feedback.rejected)} rejected{none}"
     state: Literal["ok", "warning"] = "warning" if feedback.notes else "ok"
     return state, "; ".join((counts, *feedback.notes))
 
