@@ -55,6 +55,17 @@ def test_a_setting_reaches_its_steps_alone(served: World, setting: str, runs: se
     assert steps["judge"] == "run"
 
 
+def test_another_program_is_told_as_the_cause(
+    served: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade the plan says why steps run on the same inputs and settings."""
+    monkeypatch.setattr("training_service.recipes.step_prints.__version__", "999.0")
+    steps = {step["name"]: step for step in served.train("plan", "--json").document["steps"]}
+    for name in ("model", "learn", "index"):
+        assert steps[name]["action"] == "run"
+        assert steps[name]["why"].startswith("the program changed; ")
+
+
 def test_rebuild_uses_nothing_again(served: World) -> None:
     """With --rebuild every step runs, though nothing changed."""
     assert "reuse" not in planned(served, "--rebuild").values()

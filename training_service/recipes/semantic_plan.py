@@ -16,6 +16,7 @@ from training_service.recipes.semantic_inputs import Inputs
 from training_service.recipes.semantic_keeping import Keeping, reuse_of
 from training_service.recipes.semantic_material import rows_with, texts_of_run
 from training_service.recipes.semantic_reuse import Reuse
+from training_service.recipes.step_prints import PROGRAM
 
 CountKnown = Callable[[Path, Collection[str]], int | None]
 """Of the texts, how many have a cached vector of the model in a folder; ``None``: no cache."""
@@ -57,7 +58,8 @@ class _Plan:
         if self.reuse.may("model"):
             return self._reused("model", "the same base model, encoder and precision")
         what = self.inputs.options.base_model
-        return PlannedStep("model", "run", f"{what} is copied, its export made unless cached")
+        why = f"{what} is copied, its export made unless cached"
+        return PlannedStep("model", "run", self._anew(why))
 
     def tune(self) -> tuple[PlannedStep, ...]:
         """Whether the encoder is tuned, where that is asked for."""
@@ -91,12 +93,12 @@ class _Plan:
             return PlannedStep("learn", "reuse", f"{kept.version}: {changed}")
         feedback = self.inputs.feedback
         why = f"{len(feedback.confirmed)} confirmed and {len(feedback.rejected)} rejected answers"
-        return PlannedStep("learn", "run", why)
+        return PlannedStep("learn", "run", self._anew(why))
 
     def index(self) -> PlannedStep:
         if self.reuse.may("index"):
             return self._reused("index", "the same rows and vectors")
-        return PlannedStep("index", "run", self.difference)
+        return PlannedStep("index", "run", self._anew(self.difference))
 
     def chroma(self) -> PlannedStep:
         count = len(self.rows)
@@ -108,6 +110,12 @@ class _Plan:
         if self.reuse.may("chroma"):
             return self._reused("chroma", "a copy, opened and compared")
         return PlannedStep("chroma", "update", f"a copy: {self.difference}")
+
+    def _anew(self, why: str) -> str:
+        """``why``, after another cause for the step where there is one: the code of any is new."""
+        before = None if self.reuse.basis is None else self.reuse.basis.steps.get(PROGRAM)
+        is_new = before is not None and before != self.inputs.steps[PROGRAM]
+        return f"the program changed; {why}" if is_new else why
 
     def _reused(self, step: str, why: str) -> PlannedStep:
         basis = self.reuse.basis

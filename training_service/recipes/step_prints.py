@@ -14,6 +14,8 @@ from training_service.release.durable import storage_errors
 _PACKAGE = Path(__file__).resolve().parents[1]
 _DIGEST_CHARS = 32
 
+PROGRAM = "program"
+
 # What a step's output depends on beside what it is given: files and rooms of this package.
 _CODE = {
     "rows": ("prepare/enricher.py", "domain/records.py", "domain/row_ids.py", "ingest"),
@@ -92,9 +94,11 @@ def step_prints(given: Mapping[str, object], options: Mapping[str, object]) -> d
     """A fingerprint by step; equal ones say that the step would make the same again.
 
     ``given`` holds what only the step itself reads, as JSON data under its name; ``options`` the
-    settings. A step counts its code and the fingerprints of the steps it builds on.
+    settings. A step counts its code and the fingerprints of the steps it builds on; ``PROGRAM``
+    is the code of all steps, and nothing else.
     """
-    prints: dict[str, str] = {}
+    places = sorted({place for code in _CODE.values() for place in code})
+    prints = {PROGRAM: _digest([__version__, *map(_code_digest, places)])}
     for name, code in _CODE.items():
         shape = {
             "program": __version__,
@@ -103,9 +107,13 @@ def step_prints(given: Mapping[str, object], options: Mapping[str, object]) -> d
             "given": given.get(name),
             "needs": [prints[needed] for needed in _NEEDS.get(name, ())],
         }
-        text = json.dumps(shape, sort_keys=True)
-        prints[name] = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]
+        prints[name] = _digest(shape)
     return prints
+
+
+def _digest(shape: object) -> str:
+    text = json.dumps(shape, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]
 
 
 @cache
