@@ -157,7 +157,7 @@ def _counted(meta: IndexMeta, parameters: MatcherParameters) -> Mask:
     """Which rows (n,) a query is compared with, and the stored profiles are of."""
     if parameters.answers:
         return np.ones(len(meta), dtype=np.bool_)
-    return np.fromiter((row.kind == "synonym" for row in meta.rows), np.bool_, len(meta))
+    return np.fromiter(map(parameters.counts, meta.rows), np.bool_, len(meta))
 
 
 def _kept(

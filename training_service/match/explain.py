@@ -215,9 +215,9 @@ def _offered(made: Made, asked: _Asked, column: int, top: int) -> Offered:
 
 def _near(made: Made, key: str, vector: Matrix) -> list[NearText]:
     """All texts of a concept that count, the most similar first; equally similar ones by text."""
-    kinds = ("synonym", "feedback") if made.matcher.parameters.answers else ("synonym",)
+    counts = made.matcher.parameters.counts
     rows = enumerate(made.rows)
-    own = [(place, row) for place, row in rows if row.key == key and row.kind in kinds]
+    own = [(place, row) for place, row in rows if row.key == key and counts(row)]
     cosines = made.vectors.at(np.array([place for place, _ in own])) @ vector
     found = [
         NearText(row.text, cosine, row.kind)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training_service.domain.judgement import CurvePoint, Decision
+from training_service.domain.records import IndexRow
 from training_service.domain.vectors import Matrix
 from training_service.errors import ArtifactError, shown
 from training_service.match.confidence import Confidence, Direction, Figures, Line
@@ -73,6 +74,10 @@ class MatcherParameters:
     def source(self) -> str:
         """``"defaults"`` or ``"calibrated"``."""
         return "defaults" if self.confidence is None else "calibrated"
+
+    def counts(self, row: IndexRow) -> bool:
+        """Whether queries are compared with ``row``."""
+        return self.answers or row.kind == "synonym"
 
     def decide(
         self, leads: Matrix, parts: Matrix, probabilities: Figures, vectors: Matrix

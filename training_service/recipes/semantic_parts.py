@@ -115,7 +115,7 @@ def as_served(shipped: Matcher, built: BuiltIndex) -> Matcher:
     rows: Sequence[IndexRow] = built.meta.rows
     places = None
     if not shipped.parameters.answers:
-        places = np.flatnonzero([row.kind == "synonym" for row in rows])
+        places = np.flatnonzero(list(map(shipped.parameters.counts, rows)))
         rows = [rows[i] for i in places.tolist()]
     return replace(shipped, pool=SearchedPool.build(rows, built.vectors, built.index, places))
 
