@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,12 +16,14 @@ from tests.support.worlds import Answer, Vocabulary, World, copy_of, held_out, m
 from training_service.adapters.encoders.hashing import HashingEncoder
 from training_service.adapters.encoders.loading import EncoderLoader
 from training_service.adapters.model_sources import ModelSources
-from training_service.domain.records import labelled_queries
+from training_service.domain.records import labelled_queries, normalise
+from training_service.domain.vectors import Matrix
 from training_service.fit.model_manager import ModelManager
 from training_service.fit.tuning import Tuner, TuningTexts
-from training_service.ports import no_progress_bars
+from training_service.ports import Encoder, Progress, no_progress, no_progress_bars
 from training_service.prepare.splitter import fold_of, split
 from training_service.prepare.text_vectors import TextVectors
+from training_service.recipes.semantic_aside import Aside
 from training_service.recipes.semantic_inputs import SemanticIndexOptions, load_inputs
 from training_service.recipes.semantic_material import Material, texts_of_run
 from training_service.recipes.semantic_tuning import TuningStep
@@ -102,6 +106,7 @@ def test_a_tuned_encoder_ships_where_it_beats_the_frozen_one(
     assert found["deep"]["p_value"] < 0.05
     assert 0 < found["deep"]["n"] < found["head"]["n"]
     assert found["deep"]["seconds"] > 0
+    assert re.search(r"; \d+ won and \d+ lost of \d+ canonical texts", found["deep"]["what"])
     assert weights(tuned_once, version) != (base_model / "model.safetensors").read_bytes()
     told = tuned_once.read(str(version), "manifest.json")["base_model"]
     assert told["detail"].endswith("fine-tuned")
@@ -166,19 +171,26 @@ class Listener:
         raise Enough
 
 
-def test_tuning_learns_from_no_query_that_judges_it(tmp_path: Path, base_model: Path) -> None:
-    """Every text and every answer is learned, but those held out and those set aside."""
-    known, said = marked()
-    settings = {"BASE_MODEL": str(base_model), "TRAIN_LEARN": "deep"}
-    world = make_world(tmp_path / "world", known, said, **settings)
+def material_of(world: World, encoder: Encoder) -> Material:
+    """What a full-train of ``world`` would learn from, with ``encoder`` instead of its own."""
     config = load_settings({}, world.environment, cwd=world.folder).config
     options = SemanticIndexOptions(
         **{name: getattr(config, name) for name in SemanticIndexOptions.names()}
     )
     inputs = load_inputs("full-train", options, ModelManager(ModelSources(), EncoderLoader()))
-    queries, encoder = labelled_queries(inputs.feedback.rows), HashingEncoder(64)
+    queries = labelled_queries(inputs.feedback.rows)
     vectors = TextVectors(encoder, *texts_of_run(inputs, queries))
-    material = Material(inputs, split(queries, options.holdout_share), vectors)
+    return Material(inputs, split(queries, options.holdout_share), vectors)
+
+
+def test_tuning_learns_from_nothing_that_judges_it(tmp_path: Path, base_model: Path) -> None:
+    """Every text and every answer is learned, but those held out and those set aside."""
+    known, said = marked()
+    settings = {"BASE_MODEL": str(base_model), "TRAIN_LEARN": "deep"}
+    world = make_world(tmp_path / "world", known, said, **settings)
+    encoder = HashingEncoder(64)
+    material = material_of(world, encoder)
+    aside = {query.text for query in Aside(material).texts}
     tuner, model = Listener(), cast("Any", SimpleNamespace(folder=base_model))
     step = TuningStep(cast("Tuner", tuner), model, lambda *_: material, no_progress_bars, tmp_path)
     with pytest.raises(Enough):
@@ -190,4 +202,36 @@ def test_tuning_learns_from_no_query_that_judges_it(tmp_path: Path, base_model: 
         heard[is_confirmed].add(text)
     learned = (each.query for each in said if not held_out(each.query))
     assert heard[True] == {query for query in learned if fold_of(query, 5) != 0}
-    assert heard[False] == {text for key, texts in known.items() for text in (key, *texts)}
+    every = {text for key, texts in known.items() for text in (key, *texts)}
+    assert heard[False] == every - aside
+    assert 0 < len(aside) <= 0.2 * len(every)
+    assert not aside & set(known)
+
+
+class Seeing(HashingEncoder):
+    """An encoder to which words are alike that have the same mark."""
+
+    def encode(self, texts: Sequence[str], progress: Progress = no_progress) -> Matrix:
+        return super().encode(["".join(set(MARKS) & set(text)) for text in texts], progress)
+
+
+def test_encoders_are_compared_on_texts_that_neither_has(tmp_path: Path) -> None:
+    """The better encoder wins on texts left out of index and head; one is as good as itself."""
+    known, said = marked()
+    world = make_world(tmp_path / "world", known, said)
+    blind, seeing = material_of(world, HashingEncoder(16)), material_of(world, Seeing(64))
+    aside = Aside(blind)
+    assert [each.text for each in aside.texts] == [each.text for each in Aside(seeing).texts]
+    assert all(each.gold == {_owner(known, each.text)} for each in aside.texts)
+    compared = aside.compared(blind, seeing)
+    assert compared.texts == len(aside.texts) > 10
+    assert compared.is_won, str(compared)
+    assert not aside.compared(seeing, blind).is_won
+    same = aside.compared(seeing, seeing)
+    assert (same.won, same.lost, same.is_won) == (0, 0, False)
+    left = {normalise(row.text) for row in aside.ground(seeing).rows}
+    assert not left & {each.group for each in aside.texts}
+
+
+def _owner(known: Vocabulary, text: str) -> str:
+    return next(key for key, texts in known.items() if text in texts)

@@ -71,10 +71,15 @@ def _flips(new: Tried, old: Tried) -> tuple[int, int]:
     return won, int(np.count_nonzero(old.right & ~new.right))
 
 
+def is_beyond_chance(won: int, lost: int) -> bool:
+    """Whether more first places were won than lost, by more than chance: McNemar's test at 5 %."""
+    return won > lost and mcnemar_p_value(won, lost) < _SIGNIFICANT
+
+
 def _is_worse(new: Tried, old: Tried) -> bool:
     """Whether ``new`` loses first places by more than chance."""
     won, lost = _flips(new, old)
-    return lost > won and mcnemar_p_value(won, lost) < _SIGNIFICANT
+    return is_beyond_chance(lost, won)
 
 
 def _beats(new: Tried, old: Tried) -> bool:

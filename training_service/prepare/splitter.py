@@ -32,6 +32,11 @@ def fold_of(group: str, folds: int) -> int:
     return int(_position(group, "fold") * folds)
 
 
+def is_set_aside(group: str, share: float) -> bool:
+    """Whether a canonical text belongs to the ``share`` that a tuned encoder is judged on."""
+    return _position(group, "aside") < share
+
+
 @dataclass(frozen=True)
 class Split:
     """Queries to learn from and queries to judge on; no query group is in both."""

@@ -23,6 +23,7 @@ from training_service.prepare.splitter import fold_of
 from training_service.recipes.semantic_material import Material, is_learned, outside
 
 HEAD = "head"
+WITH_HEAD_WEIGHTS = PartWeights(*(WITH_HEAD / WITH_HEAD.sum()).tolist())
 _LITERAL = "the nearest canonical text"
 _POOLED = "nearest text, centroid and spelling of the canonical texts, weighed by feedback"
 _ANSWERS = "the same, with confirmed queries as further texts"
@@ -105,7 +106,7 @@ def _with_head(material: Material, found: Matcher, knows: Callable[[str], bool])
 def headed(material: Material, fold: int) -> Matcher:
     """A matcher with a head, neither of which has seen the answers of ``fold``."""
     head = material.heads.fit(outside(material.inputs, fold))
-    parameters = MatcherParameters(weights=PartWeights(*(WITH_HEAD / WITH_HEAD.sum()).tolist()))
+    parameters = MatcherParameters(weights=WITH_HEAD_WEIGHTS)
     return replace(_answered(material, fold), head=head, parameters=parameters)
 
 

@@ -31,6 +31,7 @@ _CODE = {
         "adapters/tuning_process.py",
         "adapters/tuning_trainer.py",
         "fit/tuning.py",
+        "recipes/semantic_aside.py",
         "recipes/semantic_tuning.py",
     ),
     "index": (
