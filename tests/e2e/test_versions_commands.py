@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,11 @@ def test_diff_names_what_differs_and_only_that(pair: World) -> None:
     assert document["settings"] == []
     assert {each["path"] for each in document["inputs"]} >= {"canonical.sha256", "canonical.texts"}
     assert any(each["path"] == "holdout.top1" for each in document["metrics"])
+    page = pair.train("versions", "diff", first, second).out
+    assert re.search(r"^metrics +holdout\.top1 +[01]\S* +[01]\S* *$", page, re.MULTILINE)
+    assert re.search(r"^other inputs: canonical\.sha256, ", page, re.MULTILINE)
+    assert re.search(r"^other files: .*index\.faiss", page, re.MULTILINE)
+    assert not re.search(r"[0-9a-f]{32}|champion\.", page)
     same = pair.train("versions", "diff", first, first)
     assert same.out == f"{first} and {first} do not differ\n"
 

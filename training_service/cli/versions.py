@@ -1,4 +1,4 @@
-"""``train versions``: what there is of it, and ``list|show|diff|promote|rollback`` of that."""
+"""``train versions``: what there is of it, and ``list|show|promote|rollback`` of that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from training_service.cli.options import RELOADING, SERVICE, STORE, Reason, Wait
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from training_service.release.differences import VersionDiff
     from training_service.release.manual_promotion import Switched
     from training_service.release.pins import Pin
     from training_service.release.version_list import VersionInfo
@@ -31,7 +30,7 @@ class _Versions(LazyGroup):
     places: ClassVar[Mapping[str, str]] = {
         "list": "versions:list_versions",
         "show": "versions:show",
-        "diff": "versions:diff",
+        "diff": "versions_diff:diff",
         "promote": "versions:promote",
         "rollback": "versions:rollback",
         "verify": "versions_check:verify",
@@ -153,27 +152,6 @@ def _counts(inputs: dict[str, Any]) -> list[tuple[str, str, object]]:
         for name, value in facts.items()
         if "sha256" not in name and value != {}
     ]
-
-
-@command(*STORE)
-def diff(frame: Frame, before: Version, after: Version) -> None:
-    """Compare two versions: figures, settings, inputs, base model and files."""
-    from training_service.cli.streams import table
-
-    found = _versions(frame).diff(before, after)
-    rows = [
-        (part, change.path, str(change.before), str(change.after))
-        for part, changes in _parts(found)
-        for change in changes
-    ]
-    same = f"{before} and {after} do not differ"
-    header = ("part", "what", before, after)
-    frame.answer(asdict(found), table(header, rows) if rows else same)
-
-
-def _parts(found: VersionDiff) -> list[tuple[str, Any]]:
-    names = ("metrics", "settings", "inputs", "base_model", "files", "counts")
-    return [(name, getattr(found, name)) for name in names]
 
 
 @command(*STORE, *SERVICE, *RELOADING)
