@@ -12,9 +12,9 @@ OLD = next(iter(KNOWN))
 NEW = "Newly Named"
 
 
-def with_other_id(served: World) -> None:
+def with_other_id(served: World, new: str = NEW) -> None:
     """Give one concept of the canonical data another id, and let it keep its synonyms."""
-    served.write_canonical({NEW if key == OLD else key: texts for key, texts in KNOWN.items()})
+    served.write_canonical({new if key == OLD else key: texts for key, texts in KNOWN.items()})
 
 
 def test_answers_follow_a_concept_to_its_new_id(served: World) -> None:
@@ -46,6 +46,20 @@ def test_answers_follow_a_concept_to_its_new_id(served: World) -> None:
     asked = next(each.query for each in answers(KNOWN) if each.key == OLD)
     answer = served.train("match", "--json", asked, "--top", "1").document
     assert (answer["decision"], answer["candidates"][0]["id"]) == ("accept", NEW)
+
+
+def test_a_concept_may_be_renamed_again(served: World) -> None:
+    """Once the new id is gone too the check tells of the next one, and the answers follow on."""
+    with_other_id(served)
+    served.train("feedback", "rename", OLD, NEW)
+    served.built()
+    rows = sum(each.key == OLD for each in answers(KNOWN))
+    with_other_id(served, "Newest")
+    (likely,) = served.train("feedback", "check", "--json").document["likely_renames"]
+    assert (likely["old"], likely["new"], likely["rows"]) == (NEW, "Newest", rows)
+    assert served.train("feedback", "rename", NEW, "Newest", "--json").document["rows"] == rows
+    found = served.train("feedback", "check", "--json").document
+    assert (found["counts"], found["decisions"]["again"]) == ({"renamed": rows}, [])
 
 
 def test_the_champion_is_right_by_the_ids_that_it_knows(served: World) -> None:
@@ -80,7 +94,8 @@ def test_a_rename_is_taken_back_and_rests_while_the_old_id_is_there(served: Worl
         ("Gone", "Nowhere", '"Nowhere" is no concept of'),
         ("Gone", "", '"" is no concept of'),
         ("Gone", OLD, 'no row in use names "Gone"'),
-        (" ", OLD, "OLD is empty"),
+        (" ", OLD, '" " stands for no concept'),
+        ("(none)", OLD, '"(none)" stands for no concept'),
     ],
 )
 def test_what_rename_refuses(served: World, old: str, new: str, told: str) -> None:

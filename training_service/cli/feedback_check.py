@@ -70,7 +70,7 @@ def check(
     reading = _reading(config, canonical, rules)
     served = _served(frame, config, against)
     found = _checked(reading, canonical, rules, served)
-    page = _page(found, canonical, served)
+    page = _page(found, canonical, served, reading.amendments.renames)
     frame.answer(page.document(), *page.blocks())
     if quarantine is not None:
         _write(frame, found.quarantine, quarantine)
@@ -152,18 +152,19 @@ def _checked(
     return check_feedback(reading, canonical, rules, gone)
 
 
-def _page(found: FeedbackCheck, canonical: Canonical, served: Served | None) -> Page:
+def _page(
+    found: FeedbackCheck, canonical: Canonical, served: Served | None, renames: Mapping[str, str]
+) -> Page:
     from training_service.cli.feedback_page import Page
     from training_service.domain.records import normalise
     from training_service.ingest.decision_memory import remembered, standing
-    from training_service.ingest.renames import as_today, likely_renames
+    from training_service.ingest.renames import as_today, followed, likely_renames
 
     if served is None:
         return Page(found)
     feedback, answers = found.feedback, found.feedback.rows
-    moved = likely_renames(
-        (row.key for row in found.quarantine), served.entries, canonical.entries
-    )
+    last = ([row.key, *followed(renames, row.key)][-1] for row in found.quarantine)
+    moved = likely_renames(last, served.entries, canonical.entries)
     labels = canonical.labels
     made, entries = as_today(feedback.renamed, labels, served.decisions, served.entries)
     unresolved = {(normalise(row.query), row.key.strip()): row.line for row in found.quarantine}

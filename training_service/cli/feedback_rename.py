@@ -42,11 +42,12 @@ def _known(config: TrainingConfig, old: str, new: str) -> str:
         config.canonical_file, id_kind=config.id_kind, max_bytes=config.max_input_bytes
     )
     vocabulary = Vocabulary(canonical, config.no_concept_word)
-    if vocabulary.key_of(old):
+    former = vocabulary.key_of(old)
+    if former:
         hint = "answers about it count as they are"
         raise UsageError(f"{shown(old)} is a concept of {config.canonical_file}", hint=hint)
-    if not old.strip():
-        raise UsageError("OLD is empty, expected an id that feedback names")
+    if former is not None:
+        raise UsageError(f"{shown(old)} stands for no concept, expected an id that feedback names")
     found = vocabulary.key_of(new)
     if not found:
         hint = "give the id of the concept, not a label"

@@ -18,6 +18,7 @@ from training_service.domain.plain_json import PlainJsonError, parse_plain
 from training_service.domain.records import normalise
 from training_service.errors import Fault, UsageError, shown
 from training_service.ingest.feedback_table import TableRow
+from training_service.ingest.renames import followed
 from training_service.ingest.source import DEFAULT_MAX_BYTES, place_name, read_source, refused
 
 SUFFIX = ".amendments.jsonl"
@@ -50,10 +51,6 @@ class Amendment:
     rows: int = 0
     renames: str | None = None
     to: str | None = None
-
-    def names(self, row: TableRow) -> bool:
-        """Whether ``row`` is about the concept that this renames."""
-        return self.renames is not None and normalise(row.key) == normalise(self.renames)
 
     def covers(self, row: TableRow) -> bool:
         """Whether ``row`` is one that this undo means."""
@@ -146,14 +143,21 @@ class Amendments:
         """Those of ``rows`` that ``made``, which is not among these yet, changes."""
         kept, withdrawn = self.parted(rows)
         if made.renames is not None:
-            return [row for row in kept if made.names(row)]
+            return self._naming(made.renames, kept)
         if made.reverts is None:
             return [row for row in kept if made.covers(row)]
         meant = next(each for each in self.made if each.id == made.reverts)
         if meant.renames is not None:
-            return [row for row in kept if meant.names(row)]
+            return self._naming(meant.renames, kept)
         after = replace(self, made=(*self.made, made)).standing
         return [row for row in withdrawn if not any(each.covers(row) for each in after)]
+
+    def _naming(self, concept: str, rows: Sequence[TableRow]) -> list[TableRow]:
+        """The ``rows`` that name the ``concept``, or one that it was before."""
+        wanted, renames = normalise(concept), self.renames
+        return [
+            row for row in rows if wanted in map(normalise, (row.key, *followed(renames, row.key)))
+        ]
 
     def _next(self) -> str:
         numbers = (int(each.id) for each in self.made if each.id.isascii() and each.id.isdigit())

@@ -11,6 +11,7 @@ from training_service.ingest.amendments import moment_of
 from training_service.ingest.feedback_findings import Findings
 from training_service.ingest.feedback_table import TableRow
 from training_service.ingest.plain_text import collapsed, is_blank
+from training_service.ingest.renames import followed
 
 NO_CONCEPT = "(none)"
 """What a ``matched_key`` says, or nothing at all, when no concept fits the query."""
@@ -67,14 +68,8 @@ class Vocabulary:
 
     def renamed(self, cell: str) -> str | None:
         """The id that followed on ``cell``, which is none, however often it was renamed."""
-        met: set[str] = set()
-        followed: str | None = cell
-        while followed is not None and normalise(followed) not in met:
-            met.add(normalise(followed))
-            followed = self._renames.get(normalise(followed))
-            if followed is not None and (key := self.key_of(followed)):
-                return key
-        return None
+        known = map(self.key_of, followed(self._renames, cell))
+        return next(filter(None, known), None)
 
     def entry_of(self, cell: str) -> CanonicalEntry | None:
         """The entry whose id ``cell`` is, exactly or but for white space around it."""

@@ -25,6 +25,15 @@ class Moved:
     rows: int
 
 
+def followed(renames: Mapping[str, str], key: str) -> Iterator[str]:
+    """The ids that ``renames`` gives for ``key``, for that one, and so on; none comes twice."""
+    met = {normalise(key)}
+    while (later := renames.get(normalise(key))) is not None and normalise(later) not in met:
+        met.add(normalise(later))
+        yield later
+        key = later
+
+
 def as_today(
     renamed: Mapping[str, str],
     labels: Mapping[str, str],

@@ -91,6 +91,8 @@ def test_renames_are_numbered_counted_and_taken_back() -> None:
         one.with_rename(rename("", "OLD ID", "other"), rows)
     with pytest.raises(UsageError, match='no row in use names "else"'):
         one.with_rename(rename("", "else", "new"), rows)
+    again = one.with_rename(rename("", "NEW", "newest"), rows)
+    assert (again.id, again.rows) == ("2", 2)
     back = one.with_revert(Amendment("", NOW, "ann@desk", reverts="1"), rows)
     assert (back.id, back.rows) == ("2", 2)
     assert Amendments((first, back)).renames == {}
