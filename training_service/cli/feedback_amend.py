@@ -89,9 +89,10 @@ def _told(done: Amendment, *, is_done: bool) -> str:
         what = f"{'are' if is_done else 'would be'} read again as before amendment {done.reverts}"
     if not is_done:
         return f"{rows} {what}; nothing was written"
-    back = f"; `train feedback undo --revert {done.id}` takes it back"
-    back = back if done.reverts is None else ""
-    return f"{done.id}: {rows} {what}{back}"
+    told = f"{done.id}: {rows} {what}"
+    if done.reverts is not None:
+        return told
+    return f"{told}; `train feedback undo --revert {done.id}` takes it back"
 
 
 def _meant(undo: Amendment) -> str:

@@ -65,7 +65,7 @@ def check(
     config = frame.settings().config
     if quarantine is not None:
         _check_target(quarantine, config)
-    canonical = _canonical(config)
+    canonical = canonical_of(config)
     rules = _rules(config)
     reading = _reading(config, canonical, rules)
     served = _served(frame, config, against)
@@ -86,7 +86,8 @@ def _check_target(target: Path, config: TrainingConfig) -> None:
         raise UsageError("--quarantine would replace an input; name another file")
 
 
-def _canonical(config: TrainingConfig) -> Canonical:
+def canonical_of(config: TrainingConfig) -> Canonical:
+    """The canonical data that ``config`` names."""
     from training_service.ingest.canonical_loader import load_canonical
 
     return load_canonical(

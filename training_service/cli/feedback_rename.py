@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training_service.cli.feedback_amend import amend, author
+from training_service.cli.feedback_check import canonical_of
 from training_service.cli.frame import Frame, command
 from training_service.errors import UsageError, shown
 
@@ -35,13 +36,9 @@ def rename(
 
 def _known(config: TrainingConfig, old: str, new: str) -> str:
     """The id that ``new`` is, where ``old`` is none."""
-    from training_service.ingest.canonical_loader import load_canonical
     from training_service.ingest.feedback_rows import Vocabulary
 
-    canonical = load_canonical(
-        config.canonical_file, id_kind=config.id_kind, max_bytes=config.max_input_bytes
-    )
-    vocabulary = Vocabulary(canonical, config.no_concept_word)
+    vocabulary = Vocabulary(canonical_of(config), config.no_concept_word)
     former = vocabulary.key_of(old)
     if former:
         hint = "answers about it count as they are"

@@ -81,8 +81,7 @@ class Amendments:
     @property
     def renames(self) -> dict[str, str]:
         """The ids that concepts have now, by those they had, as compared."""
-        named = (each for each in self.standing if each.renames and each.to)
-        return {normalise(str(each.renames)): str(each.to) for each in named}
+        return {normalise(e.renames): e.to for e in self.standing if e.renames and e.to}
 
     def parted(self, rows: Sequence[TableRow]) -> tuple[list[TableRow], list[TableRow]]:
         """The ``rows`` that count, and those withdrawn."""

@@ -7,13 +7,12 @@ with nothing of them in their index or their head.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from training_service.domain.records import IndexRow, LabelledQuery, normalise
+from training_service.domain.records import LabelledQuery, normalise
 from training_service.judge.calibration_rows import CalibrationRows, collect
 from training_service.judge.ladder import is_beyond_chance
 from training_service.judge.scorers import outcomes
@@ -110,19 +109,14 @@ class Aside:
 
     def _right(self, material: Material) -> list[bool]:
         """For each of the texts whether a matcher without them puts one of its concepts first."""
-        matcher = self._matcher(material, outside(material.inputs, FOLD))
-        found = outcomes(matcher, self.texts, material.of(self.texts))
+        found = outcomes(self._matcher(material), self.texts, material.of(self.texts))
         return [outcome.is_right for outcome in found]
 
-    def _matcher(self, material: Material, knows: Callable[[str], bool]) -> Matcher:
-        ground = self.ground(material)
-        places = [i for i, row in enumerate(ground.rows) if _is_known(row, knows)]
-        rows, matrix = [ground.rows[i] for i in places], ground.matrix[places]
+    def _matcher(self, material: Material) -> Matcher:
+        ground, knows = self.ground(material), outside(material.inputs, FOLD)
+        places = ground.known(knows)
+        rows, matrix = [ground.rows[i] for i in places.tolist()], ground.matrix[places]
         labels, encoder = material.inputs.canonical.labels, material.vectors.encoder
         parameters = MatcherParameters(weights=WITH_HEAD_WEIGHTS)
         matcher = build_matcher(rows, matrix, labels, encoder)
         return replace(matcher, head=ground.fit(knows), parameters=parameters)
-
-
-def _is_known(row: IndexRow, knows: Callable[[str], bool]) -> bool:
-    return row.kind == "synonym" or knows(normalise(row.text))

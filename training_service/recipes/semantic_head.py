@@ -33,19 +33,20 @@ class HeadGround:
     def fit(self, knows: Callable[[str], bool]) -> LinearHead:
         """A head of the canonical texts and the confirmed answers of groups that it ``knows``."""
         texts, concept_of, _ = self._numbered
-        places = self._known(knows)
+        places = self.known(knows)
         named = HeadTexts.of(self.matrix[places], texts[places], concept_of[places])
         return fit_head(named, len(self.concepts))
 
     def named(self, knows: Callable[[str], bool]) -> tuple[list[str], list[int], list[bool]]:
         """Of the rows that ``fit`` learns from: texts, concepts' numbers, which are answers."""
         _, concept_of, _ = self._numbered
-        places = self._known(knows)
+        places = self.known(knows)
         rows = [self.rows[place] for place in places.tolist()]
         answers = [row.kind == "feedback" for row in rows]
         return [row.text for row in rows], concept_of[places].tolist(), answers
 
-    def _known(self, knows: Callable[[str], bool]) -> Numbers:
+    def known(self, knows: Callable[[str], bool]) -> Numbers:
+        """The places of the canonical rows, and of the answers of groups that it ``knows``."""
         texts, _, groups = self._numbered
         return np.flatnonzero(
             [
